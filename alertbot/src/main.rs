@@ -25,15 +25,15 @@ use service_kit::{
 };
 
 const SERVICE: Service = Service { name: "alertbot", version: env!("CARGO_PKG_VERSION") };
-const SERVE_STATUSES: &str = "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 64 if the configuration has faults";
-const CHECK_STATUSES: &str =
-    "Exit status: 0 if there are no faults, 1 if the payload cannot be previewed, 64 if the configuration has faults";
+const SERVE_STATUSES: &str =
+    "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 64 if the configuration has faults, 2 wrong arguments";
+const CHECK_STATUSES: &str = "Exit status: 0 if there are no faults, 1 if the payload cannot be previewed, 64 if the configuration has faults, 2 wrong arguments";
 const TEST_SEND_STATUSES: &str =
-    "Exit status: 0 if every message was delivered, 1 if one was not, 64 if the configuration has faults";
+    "Exit status: 0 if every message was delivered, 1 if one was not, 64 if the configuration has faults, 2 wrong arguments";
 
 /// Notify the on-call engineer of Alertmanager's alerts by Telegram, SMS or call
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = "The --help of each subcommand lists its settings and exit statuses.")]
 struct Arguments {
     #[command(subcommand)]
     command: CliCommand,
@@ -45,10 +45,10 @@ enum CliCommand {
     #[command(after_help = format!("{}\n{SERVE_STATUSES}", config::help()))]
     Serve(File),
     /// List every fault of the configuration with its line and fix, and preview the messages
-    #[command(after_help = CHECK_STATUSES)]
+    #[command(after_help = format!("{}\n{CHECK_STATUSES}", config::help()))]
     Check(Check),
     /// Send a real test message; without a name, to every chat
-    #[command(after_help = TEST_SEND_STATUSES)]
+    #[command(after_help = format!("{}\n{TEST_SEND_STATUSES}", config::help()))]
     TestSend(TestSend),
 }
 
@@ -219,16 +219,7 @@ fn live(file: &File) -> ExitCode {
         ended
     });
     runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
-    match ended {
-        Ok(()) => {
-            tracing::info!("ended");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended by an error");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::log_end(&ended)
 }
 
 /// The work mostly waits for the disk and for Telegram. The system's allocator retains memory for each thread, so more threads would

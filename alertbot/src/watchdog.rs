@@ -135,7 +135,7 @@ pub async fn beat(
     while stop.run_until_cancelled(tokio::time::sleep(settings.every)).await.is_some() {
         let outcome = match reason_to_withhold(&settings, &watchdogs, &writer, &receivers, &metrics).await {
             Some(reason) => {
-                tracing::warn!(reason, "the heartbeat is withheld");
+                tracing::warn!(reason, "not sending the heartbeat: the bot cannot work");
                 "withheld"
             }
             None => match client.get(settings.url.expose()).send().await.and_then(reqwest::Response::error_for_status) {

@@ -4,7 +4,7 @@
 use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exchange::{config, db::migrate, operator, probe, recover, runtime, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
@@ -23,7 +23,7 @@ const SERVICE: Service = Service { name: "exchange", version: env!("CARGO_PKG_VE
 #[command(
     version,
     after_help = "Settings are environment variables (EXCHANGE_*). The --help of each subcommand lists its \
- settings."
+ settings and exit statuses."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Serve the API; one server of a database leads, the others are standbys
+    /// Serve the API; one server of a database leads, the others serve reads and forward commands
     #[command(after_help = config::help(config::ServeSettings::read))]
     Serve,
     /// Project the journal into tables and run jobs; other workers are standbys
@@ -44,7 +44,7 @@ enum Role {
     /// Migrate the database schema to this release and exit; safe to repeat and to run concurrently
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
-    /// Place, read back and cancel an order every few seconds through the API, and export how that goes as metrics
+    /// Place, read back and cancel an order every few seconds through the API, and export the results as metrics
     #[command(after_help = config::help(config::ProbeSettings::read))]
     Probe,
     /// Store the files of the served pages in object storage under content-hashed names; safe to repeat; print them as JSON
@@ -91,8 +91,20 @@ enum DeadLetterAction {
     Retry,
 }
 
+const EXIT_STATUSES: &str = "Exit status: 0 success, 1 failed, 64 wrong configuration, 2 wrong arguments";
+
+/// Adds settings and exit statuses to the help of `command` and of every command below it.
+fn with_settings(command: Command, above: Option<&str>) -> Command {
+    let own = command.get_after_help().map(ToString::to_string);
+    let settings = own.as_deref().or(above).unwrap_or_default().to_owned();
+    let help = if settings.is_empty() { EXIT_STATUSES.to_owned() } else { format!("{}\n\n{EXIT_STATUSES}", settings.trim_end()) };
+    command.after_help(help).mut_subcommands(|below| with_settings(below, Some(&settings)))
+}
+
 fn main() -> ExitCode {
-    match Arguments::parse().role {
+    let matches = with_settings(Arguments::command(), None).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match arguments.role {
         Role::Serve => live(config::ServeSettings::read, |settings| &settings.process, serve::run),
         Role::Worker { action: None } => live(config::WorkerSettings::read, |settings| &settings.process, worker::run),
         Role::Worker { action: Some(WorkerAction::Rebuild) } => {
@@ -192,16 +204,7 @@ where
         ended
     });
     runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
-    match ended {
-        Ok(()) => {
-            tracing::info!("ended");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended by an error");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::log_end(&ended)
 }
 
 /// Time to wait for threads that cannot be cancelled once every task has ended.

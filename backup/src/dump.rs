@@ -41,8 +41,8 @@ use crate::{
     layout::BackupId,
     manifest,
     progress::Progress,
-    seal::Sealer,
-    stop::Stop,
+    seal::StreamEncoder,
+    stop::Abort,
 };
 
 use coordinator::Coordinator;
@@ -61,7 +61,7 @@ pub struct DumpInput {
     pub limits: TransferLimits,
     pub recipients: Vec<age::x25519::Recipient>,
     pub progress: Progress,
-    pub stop: Stop,
+    pub stop: Abort,
 }
 
 /// A database that was read. Its rows are in the streams, and everything else goes into blobs.
@@ -151,7 +151,12 @@ pub fn begin_dump(reading: DumpInput) -> Result<Begun> {
 ///
 /// # Errors
 /// Returns the first failure: an incomplete database is not a backup.
-pub fn read_database(begun: Begun, id: &BackupId, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
+pub fn read_database(
+    begun: Begun,
+    id: &BackupId,
+    lanes: &mut Vec<UploadStream>,
+    sealers: &mut Vec<StreamEncoder>,
+) -> Result<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);
@@ -212,7 +217,7 @@ fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Result<Vec<Stri
 }
 
 /// Runs a thread for each stream until the queue is empty or a thread fails.
-fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<()> {
+fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<StreamEncoder>) -> Result<()> {
     let mut threads = Vec::new();
     for mut lane in lanes.drain(..) {
         let shared = Arc::clone(shared);
@@ -220,7 +225,7 @@ fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<S
         let body = move || {
             let sealer = match sealer {
                 Some(sealer) => Ok(sealer),
-                None => Sealer::new(shared.reading.shape.compression_level, &shared.reading.recipients)
+                None => StreamEncoder::new(shared.reading.shape.compression_level, &shared.reading.recipients)
                     .map_err(|error| Failure::new(Stage::Rows, Exit::Failed, error)),
             };
             let mut sealer = match sealer {

@@ -23,12 +23,12 @@ use crate::{
     manifest::LaneObject,
     parts::{Part, Pool},
     progress::Progress,
-    stop::Stop,
+    stop::Abort,
     store::{Store, StoreError, Upload, UploadedPart},
 };
 
 /// Message from the worker's half to the upload task.
-enum Told {
+enum UploadMessage {
     /// A full part.
     Part(Bytes),
     /// The end of an object, with its last part. That part can be short, and is absent if the previous part completed the object.
@@ -44,13 +44,13 @@ pub struct UploadStream {
     object_hash: Sha256,
     object_written: u64,
     object_bytes: u64,
-    told: mpsc::UnboundedSender<Told>,
+    told: mpsc::UnboundedSender<UploadMessage>,
 }
 
 /// The upload task's half.
 pub struct Uploader {
     number: u32,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<UploadMessage>,
 }
 
 /// Destination of all uploads.
@@ -61,7 +61,7 @@ pub struct Destination {
     pub id: BackupId,
     pub bandwidth: Bandwidth,
     pub progress: Progress,
-    pub stop: Stop,
+    pub stop: Abort,
 }
 
 /// Creates both halves of a stream. `object_bytes` is a multiple of the pool's part size.
@@ -96,10 +96,10 @@ impl UploadStream {
         let last = self.part.take().filter(|part| !part.is_empty()).map(Part::freeze);
         let sha256 = hex::encode(self.object_hash.finalize_reset());
         self.object_written = 0;
-        self.tell(Told::End { last, sha256 })
+        self.tell(UploadMessage::End { last, sha256 })
     }
 
-    fn tell(&self, told: Told) -> io::Result<()> {
+    fn tell(&self, told: UploadMessage) -> io::Result<()> {
         self.told.send(told).map_err(|_| io::Error::other("the upload has stopped"))
     }
 }
@@ -119,7 +119,7 @@ impl Write for UploadStream {
         } else if self.part.as_ref().is_some_and(Part::is_full)
             && let Some(part) = self.part.take()
         {
-            self.tell(Told::Part(part.freeze()))?;
+            self.tell(UploadMessage::Part(part.freeze()))?;
         }
         Ok(taken)
     }
@@ -165,8 +165,8 @@ async fn objects(uploader: &mut Uploader, to: &Destination) -> Result<Vec<LaneOb
     while let Some(told) = uploader.told.recv().await {
         let key = to.layout.lane_object(&to.id, uploader.number, objects.len() as u32);
         let (part, end) = match told {
-            Told::Part(part) => (Some(part), None),
-            Told::End { last, sha256 } => (last, Some(sha256)),
+            UploadMessage::Part(part) => (Some(part), None),
+            UploadMessage::End { last, sha256 } => (last, Some(sha256)),
         };
         bytes += part.as_ref().map_or(0, |part| part.len() as u64);
         match (part, &mut open) {

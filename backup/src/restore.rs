@@ -48,7 +48,7 @@ pub use report::{Partial, RestoreReport, RestoreStage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::{RestoreSession, connect as connect_session};
 pub use tool::{NotCreated, ToolError};
-pub use trouble::{Trouble, Troubles};
+pub use trouble::{PreflightError, PreflightErrors};
 
 use database::Databases;
 use phases::Phases;

@@ -18,7 +18,7 @@ use crate::{
     },
     metrics::{AgentMetrics, ObjectStoreMetrics},
     progress::Progress,
-    stop::Stop,
+    stop::Abort,
     store::{Replace, Store, StoreError},
 };
 use bytes::Bytes;
@@ -114,7 +114,7 @@ pub async fn run(
     loop {
         attempts += 1;
         agent.metrics.running.with_label_values(&[name]).set(1);
-        let stop = Stop::default();
+        let stop = Abort::default();
         let span = tracing::error_span!("backup", otel.kind = "internal", attempts);
         let taken = attempt::take(agent, &source, &stop, &progress(), &shutdown)
             .inspect_err(|failure| service_kit::trace::failed(failure.stage.name(), format!("{:#}", failure.error)))

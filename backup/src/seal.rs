@@ -16,7 +16,7 @@ const FASTEST_LEVEL: i32 = 1;
 const FASTEST_MIN_MATCH: u32 = 6;
 
 /// Encodes one object at a time and reuses the compressor's memory. Each thread needs its own.
-pub struct Sealer {
+pub struct StreamEncoder {
     encoder: Encoder<'static>,
     compressed: Vec<u8>,
     recipients: Vec<x25519::Recipient>,
@@ -51,7 +51,7 @@ struct Hashed<Sink> {
     bytes: u64,
 }
 
-impl Sealer {
+impl StreamEncoder {
     /// # Errors
     /// Returns an error if there is no memory for the compressor.
     pub fn new(level: i32, recipients: &[x25519::Recipient]) -> io::Result<Self> {
@@ -167,7 +167,7 @@ mod tests {
     fn only_the_recipients_can_decode_an_object() {
         let [first, second, other] = [(); 3].map(|()| x25519::Identity::generate());
         let text: Vec<u8> = (0..300_000u32).flat_map(|number| (number % 1009).to_string().into_bytes()).collect();
-        let mut sealer = Sealer::new(1, &[first.to_public(), second.to_public()]).unwrap();
+        let mut sealer = StreamEncoder::new(1, &[first.to_public(), second.to_public()]).unwrap();
         for _ in 0..2 {
             let (bytes, sealed) = sealer.seal(&text).unwrap();
             assert_eq!((sealed.raw_bytes, sealed.bytes), (text.len() as u64, bytes.len() as u64));
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_discarded_object_does_not_affect_the_next() {
-        let mut sealer = Sealer::new(1, &[]).unwrap();
+        let mut sealer = StreamEncoder::new(1, &[]).unwrap();
         sealer.begin(Vec::new()).unwrap().write(b"given up").unwrap();
         let (bytes, _) = sealer.seal(b"kept").unwrap();
         assert_eq!(open(&bytes, None).unwrap(), b"kept");

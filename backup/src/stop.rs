@@ -13,7 +13,7 @@ use crate::{
 
 /// Shared by all parts of one attempt.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub struct Abort {
     token: CancellationToken,
     inner: Arc<Mutex<Inner>>,
 }
@@ -62,7 +62,7 @@ impl ToolGroup {
     }
 }
 
-impl Stop {
+impl Abort {
     /// Aborts the attempt. Later reasons are consequences of the first and are ignored.
     pub fn stop(&self, reason: Failure) {
         let mut inner = self.inner();

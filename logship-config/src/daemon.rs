@@ -79,14 +79,5 @@ where
         shutdown.drained().await;
         ended
     });
-    match ended {
-        Ok(()) => {
-            tracing::info!("ended");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended by an error");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::log_end(&ended)
 }

@@ -8,7 +8,7 @@ use telegram_emulator::{Emulator, Seed};
 
 /// A stand-in for Telegram's Bot API, with a page that shows its chats.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 2 wrong arguments")]
 struct Arguments {
     /// Host and port; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8081")]

@@ -17,6 +17,7 @@ mod crash;
 mod durable;
 mod duty;
 mod escalate;
+mod help;
 mod house;
 mod input;
 mod outage;

@@ -23,15 +23,21 @@ struct Arguments {
     command: Command,
 }
 
+const EXIT_STATUSES: &str = "Exit status: 0 success, 1 failed or a check failed, 2 wrong arguments";
+
 #[derive(Subcommand)]
 enum Command {
     /// Trade on a running exchange until stopped: several market makers and takers
+    #[command(after_help = EXIT_STATUSES)]
     Simulate(Simulate),
     /// Measure, print a table and write the figures as one flat JSON object
+    #[command(after_help = EXIT_STATUSES)]
     Bench(Bench),
     /// Kill servers under load, then check that acknowledged orders exist, nothing was executed twice, and all books agree
+    #[command(after_help = EXIT_STATUSES)]
     Soak(Soak),
     /// Serve one of the arms that the benchmark compares with
+    #[command(after_help = EXIT_STATUSES)]
     Arm {
         arm: Arm,
         #[arg(long)]
@@ -103,8 +109,10 @@ struct Soak {
 #[derive(Subcommand)]
 enum Part {
     /// Measure the pure core
+    #[command(after_help = EXIT_STATUSES)]
     Core,
     /// Measure the memory of a resting order in this process; print bytes
+    #[command(after_help = EXIT_STATUSES)]
     Memory {
         #[arg(long, default_value_t = 1)]
         seed: u64,

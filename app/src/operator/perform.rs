@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// The parts of the server that an operator request may use.
-pub(super) struct Desk {
+pub(super) struct OperatorContext {
     pub engine: Engine,
     pub pool: PgPool,
     pub vault: Vault,
@@ -25,7 +25,7 @@ pub(super) struct Desk {
     pub keys: Keys,
 }
 
-pub(super) async fn perform_request(desk: &Desk, request: &OperatorRequest) -> Result<Value, OperatorFailure> {
+pub(super) async fn perform_request(desk: &OperatorContext, request: &OperatorRequest) -> Result<Value, OperatorFailure> {
     let submit = |action: AdminAction| submit(desk, request, action);
     let names = || JournalNames(desk.engine.committed().read());
     match &request.action {
@@ -101,14 +101,14 @@ pub(super) async fn perform_request(desk: &Desk, request: &OperatorRequest) -> R
     }
 }
 
-async fn submit(desk: &Desk, request: &OperatorRequest, action: AdminAction) -> Result<Outcome, OperatorFailure> {
+async fn submit(desk: &OperatorContext, request: &OperatorRequest, action: AdminAction) -> Result<Outcome, OperatorFailure> {
     let operator = Operator { actor: request.actor.as_str().into(), reason: request.reason.as_str().into() };
     Ok(desk.engine.submit(Command::Admin { operator, action }, None).await?.outcome)
 }
 
 #[allow(clippy::too_many_arguments)] // the fields of one request
 async fn create_api_key(
-    desk: &Desk,
+    desk: &OperatorContext,
     request: &OperatorRequest,
     account: AccountId,
     label: &str,

@@ -2,7 +2,7 @@
 //! request.
 
 use super::failure::OperatorFailure;
-use super::perform::{Desk, perform_request};
+use super::perform::{OperatorContext, perform_request};
 use super::request::{OperatorRequest, PATH};
 use crate::api_key::Vault;
 use crate::engine::Engine;
@@ -17,10 +17,10 @@ use sqlx::PgPool;
 use std::sync::Arc;
 
 pub fn routes(engine: Engine, pool: PgPool, vault: Vault, keys: Keys) -> Router {
-    Router::new().route(PATH, post(answer)).with_state(Arc::new(Desk { engine, pool, vault, keys }))
+    Router::new().route(PATH, post(answer)).with_state(Arc::new(OperatorContext { engine, pool, vault, keys }))
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<OperatorRequest>, JsonRejection>) -> Response {
+async fn answer(State(desk): State<Arc<OperatorContext>>, request: Result<Json<OperatorRequest>, JsonRejection>) -> Response {
     let request = match request {
         Ok(Json(request)) => request,
         Err(rejection) => return (rejection.status(), rejection.body_text()).into_response(),

@@ -39,7 +39,7 @@ use crate::{
 };
 use jobs::JobContext;
 use projector::{ProjectionEnd, Projector};
-use question::{ProjectorHandle, Question, Standing};
+use question::{DerivedQuery, ProjectorHandle, Standing};
 
 /// Pause between attempts to reach an unreachable database: doubles up to the last value.
 const BACKOFF: Duration = Duration::from_millis(250);
@@ -83,7 +83,7 @@ pub async fn run_rebuild(settings: config::WorkerSettings, _level: LogLevel, shu
 /// A worker before it runs.
 pub struct Worker {
     projector: Projector,
-    questions: mpsc::Receiver<Question>,
+    questions: mpsc::Receiver<DerivedQuery>,
     context: JobContext,
     schema: Latch,
     standing: Standing,
@@ -147,7 +147,12 @@ async fn migrated(pool: &PgPool, latch: &Latch) {
 }
 
 /// Projects for the lifetime of the worker; outages of the database do not end it.
-async fn project(projector: Projector, mut questions: mpsc::Receiver<Question>, standing: &Standing, stop: CancellationToken) {
+async fn project(
+    projector: Projector,
+    mut questions: mpsc::Receiver<DerivedQuery>,
+    standing: &Standing,
+    stop: CancellationToken,
+) {
     let (mut state, mut backoff) = (None, BACKOFF);
     loop {
         match projector.run(&mut state, &mut questions, standing, &stop).await {

@@ -26,7 +26,7 @@ use crate::{
         chunk::EventChunk,
         clock, comparison,
         followed::Followed,
-        question::{Question, Standing},
+        question::{DerivedQuery, Standing},
         source::EventSource,
     },
 };
@@ -81,7 +81,7 @@ impl Projector {
     pub async fn run(
         &self,
         left: &mut Option<Followed>,
-        questions: &mut mpsc::Receiver<Question>,
+        questions: &mut mpsc::Receiver<DerivedQuery>,
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<ProjectionEnd> {
@@ -264,7 +264,7 @@ async fn refuse_with_the_servers(connection: &mut PgConnection) -> anyhow::Resul
 impl Session<'_> {
     async fn follow(
         &mut self,
-        questions: &mut mpsc::Receiver<Question>,
+        questions: &mut mpsc::Receiver<DerivedQuery>,
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<ProjectionEnd> {

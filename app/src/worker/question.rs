@@ -22,7 +22,7 @@ const MICROSECONDS: f64 = 1e6;
 
 /// Sent by a job, answered between two chunks, when state and tables are at the same sequence.
 #[derive(Debug)]
-pub enum Question {
+pub enum DerivedQuery {
     /// The state as bytes.
     Snapshot(oneshot::Sender<Encoded>),
     /// The state's balances, and a read-only transaction on the tables at the same sequence.
@@ -41,7 +41,7 @@ pub struct Books {
     pub tables: Transaction<'static, Postgres>,
 }
 
-impl Question {
+impl DerivedQuery {
     pub async fn answer(self, Followed { state, chain, .. }: &Followed, pool: &PgPool) {
         // A job that aborted does not receive its answer.
         match self {
@@ -64,7 +64,7 @@ async fn books(state: &State, pool: &PgPool) -> sqlx::Result<Books> {
 /// The projector for the rest of the worker.
 #[derive(Debug, Clone)]
 pub struct ProjectorHandle {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<DerivedQuery>,
 }
 
 /// A job sent a query while this process does not project.
@@ -73,20 +73,20 @@ pub struct ProjectorHandle {
 pub struct NotProjecting;
 
 impl ProjectorHandle {
-    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+    pub fn new() -> (Self, mpsc::Receiver<DerivedQuery>) {
         let (questions, receiver) = mpsc::channel(QUESTIONS);
         (Self { questions }, receiver)
     }
 
     pub async fn snapshot(&self) -> Result<Encoded, NotProjecting> {
-        self.ask(Question::Snapshot).await
+        self.ask(DerivedQuery::Snapshot).await
     }
 
     pub async fn books(&self) -> anyhow::Result<Books> {
-        Ok(self.ask(Question::Books).await??)
+        Ok(self.ask(DerivedQuery::Books).await??)
     }
 
-    async fn ask<Answer>(&self, question: impl FnOnce(oneshot::Sender<Answer>) -> Question) -> Result<Answer, NotProjecting> {
+    async fn ask<Answer>(&self, question: impl FnOnce(oneshot::Sender<Answer>) -> DerivedQuery) -> Result<Answer, NotProjecting> {
         let (sender, answer) = oneshot::channel();
         self.questions.send(question(sender)).await.map_err(|_| NotProjecting)?;
         answer.await.map_err(|_| NotProjecting)

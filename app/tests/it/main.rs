@@ -27,6 +27,7 @@ mod doubt;
 mod durability;
 mod edge;
 mod followers;
+mod help;
 mod history;
 mod ingress;
 mod lost_tail;

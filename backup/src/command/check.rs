@@ -15,7 +15,7 @@ use crate::{
     lease,
     run::Agent,
     schedule::BackupSchedule,
-    stop::Stop,
+    stop::Abort,
     store::{Replace, Store, StoreError},
 };
 
@@ -41,7 +41,7 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
             "signing key",
             Ok(format!("its public key is {}", agent.job.keys.signing.as_ref().map(|key| key.public_key()).unwrap_or_default())),
         );
-        let stop = Stop::default();
+        let stop = Abort::default();
         let limit = agent.job.limits.check;
         say("server", within(limit, Stage::Connect, source(agent, &stop)).await);
         // Ends tools and connections that did not answer.
@@ -73,7 +73,7 @@ async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Result
     })
 }
 
-async fn source(agent: &Agent, stop: &Stop) -> Result<String> {
+async fn source(agent: &Agent, stop: &Abort) -> Result<String> {
     let Some(source) = &agent.job.source else {
         return Err(Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL"));
     };

@@ -10,7 +10,7 @@ use crate::{
     config::Job,
     failure::{Exit, Failure, Result, Stage},
     reading::BackupReader,
-    restore::{self, Ahead, RestoreError, RestoreOptions, RestoreReport, Troubles},
+    restore::{self, Ahead, PreflightErrors, RestoreError, RestoreOptions, RestoreReport},
     run::{Agent, count_stage},
     verify::{apply_globals, made_by_globals},
 };
@@ -141,12 +141,12 @@ async fn preflight(
         let opened = restore::open_database(reader, name.as_deref()).await.map_err(restore_failed)?;
         let name = opened.database.name.clone();
         match restore::preflight(reader, &opened, options, &mut ahead).await {
-            Ok(()) => troubles.push((name, Troubles::default())),
+            Ok(()) => troubles.push((name, PreflightErrors::default())),
             Err(RestoreError::Preflight(found)) => troubles.push((name, found)),
             Err(fault) => return Err(restore_failed(fault).context(format!("database {name:?} of the backup"))),
         }
     }
-    let all = Troubles::of_all(&troubles);
+    let all = PreflightErrors::of_all(&troubles);
     if all.0.is_empty() { Ok(()) } else { Err(restore_failed(RestoreError::Preflight(all))) }
 }
 

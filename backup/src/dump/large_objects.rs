@@ -10,7 +10,7 @@ use crate::{
     checksum::RowChecksum,
     failure::{Exit, Result, Stage},
     lane::UploadStream,
-    seal::Sealer,
+    seal::StreamEncoder,
     wire::{Connection, WireError},
 };
 
@@ -43,7 +43,7 @@ pub(super) fn read_large_objects(
     shared: &Shared,
     connection: &mut Connection,
     from: usize,
-    sealer: &mut Sealer,
+    sealer: &mut StreamEncoder,
     lane: &mut UploadStream,
 ) -> Result<()> {
     let failed = |fault: CopyError| {

@@ -6,7 +6,7 @@ use crate::{
     failure::{Exit, Failure, Stage},
     lane::UploadStream,
     manifest::Piece,
-    seal::{Sealed, Sealer, Sealing},
+    seal::{Sealed, Sealing, StreamEncoder},
     wire::WireError,
 };
 
@@ -49,12 +49,12 @@ pub(super) struct Writing<'a> {
 }
 
 enum State<'a> {
-    Empty(Option<(&'a mut Sealer, &'a mut UploadStream)>),
+    Empty(Option<(&'a mut StreamEncoder, &'a mut UploadStream)>),
     Begun(Sealing<'a, &'a mut UploadStream>),
 }
 
 impl<'a> Writing<'a> {
-    pub fn new(sealer: &'a mut Sealer, lane: &'a mut UploadStream) -> Self {
+    pub fn new(sealer: &'a mut StreamEncoder, lane: &'a mut UploadStream) -> Self {
         Self { lane: lane.number, offset: lane.offset(), state: State::Empty(Some((sealer, lane))) }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct PlannedTable {
     pub relation: Vec<u8>,
     /// `WHERE …` if an extension defines one; empty: every row.
     condition: String,
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<PageRange>,
     bytes: u64,
     through_root: bool,
     /// The target's columns, for messages.
@@ -45,7 +45,7 @@ pub(super) struct PlannedTable {
 
 /// Page range of a table: first page, and the page after the last; `None` is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct PageRange {
     from: Option<u64>,
     to: Option<u64>,
     bytes: u64,
@@ -93,7 +93,7 @@ impl PlannedTable {
 
     /// The statement that reads a page range.
     pub fn copy_statement(&self, stretch: usize) -> Vec<u8> {
-        let Stretch { from, to, .. } = self.stretches[stretch];
+        let PageRange { from, to, .. } = self.stretches[stretch];
         let bound = |sign: &str, page: Option<u64>| page.map(|page| format!("ctid {sign} '({page},0)'::pg_catalog.tid"));
         let bounds: Vec<_> = [bound(">=", from), bound("<", to)].into_iter().flatten().collect();
         let only = [b"ONLY ", self.relation.as_slice()].concat();
@@ -157,7 +157,7 @@ pub(super) fn make(reading: &DumpInput, coordinator: &Coordinator, contents: &Co
             stretches: if cut {
                 stretches(size, reading.shape.range_bytes)
             } else {
-                vec![Stretch { from: None, to: None, bytes: size.bytes }]
+                vec![PageRange { from: None, to: None, bytes: size.bytes }]
             },
             bytes: size.bytes,
         });
@@ -210,11 +210,11 @@ fn server_version(coordinator: &Coordinator) -> Result<u32> {
 }
 
 /// Ranges of `stretch_bytes`, including long values. The last one is open, since the table may have grown after the measurement.
-fn stretches(size: &Size, stretch_bytes: u64) -> Vec<Stretch> {
+fn stretches(size: &Size, stretch_bytes: u64) -> Vec<PageRange> {
     let pages = size.own_bytes.div_ceil(PAGE_BYTES);
     let count = if size.bytes < WORTH_CUTTING * stretch_bytes { 1 } else { (size.bytes / stretch_bytes).min(pages).max(1) };
     let border = |number: u64| (number > 0 && number < count).then(|| number * pages / count);
-    (0..count).map(|number| Stretch { from: border(number), to: border(number + 1), bytes: size.bytes / count }).collect()
+    (0..count).map(|number| PageRange { from: border(number), to: border(number + 1), bytes: size.bytes / count }).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     failure::{Exit, Failure, Result, Stage},
     manifest::{self, LeftOut},
     session::pin,
-    stop::Stop,
+    stop::Abort,
     wire,
 };
 
@@ -207,7 +207,7 @@ async fn databases(session: &mut PgConnection, job: &Job) -> Result<(Vec<String>
 ///
 /// # Errors
 /// Returns an error if a pooler answers.
-pub fn refuse_pooler(source: &SourceSettings, stop: &Stop) -> Result<()> {
+pub fn refuse_pooler(source: &SourceSettings, stop: &Abort) -> Result<()> {
     let failed = |error| Failure::wire(Stage::Connect, error);
     let mut connection = wire::Connection::open(source, |breaker| stop.guard(breaker)).map_err(failed)?;
     let answering = connection.query_one("SELECT pg_catalog.pg_backend_pid()").map_err(failed)?;

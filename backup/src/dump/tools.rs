@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use crate::{
     config::SourceSettings,
     failure::{Exit, Failure, Result, Stage},
-    stop::{Stop, ToolGroup},
+    stop::{Abort, ToolGroup},
 };
 
 /// Maximum length of a tool's standard error; the rest is dropped.
@@ -26,7 +26,7 @@ const LARGEST_OUTPUT: u64 = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: Option<PathBuf>,
-    stop: Stop,
+    stop: Abort,
 }
 
 /// A running tool. Dropping it kills it.
@@ -39,7 +39,7 @@ pub struct Running {
 
 impl Tools {
     /// Creates tools that `stop` kills in any state.
-    pub fn new(folder: Option<PathBuf>, stop: Stop) -> Self {
+    pub fn new(folder: Option<PathBuf>, stop: Abort) -> Self {
         Self { folder, stop }
     }
 

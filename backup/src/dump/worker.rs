@@ -10,14 +10,14 @@ use super::{
 use crate::{
     failure::{Exit, Failure, Result, Stage},
     lane::UploadStream,
-    seal::Sealer,
+    seal::StreamEncoder,
     wire::Connection,
 };
 
 /// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut Sealer) -> Result<()> {
+pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut StreamEncoder) -> Result<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -59,7 +59,7 @@ fn rows(
     connection: &mut Connection,
     place: usize,
     stretch: usize,
-    sealer: &mut Sealer,
+    sealer: &mut StreamEncoder,
     lane: &mut UploadStream,
 ) -> Result<()> {
     let table = &shared.plan.tables[place];

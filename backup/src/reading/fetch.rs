@@ -18,7 +18,7 @@ const BROKEN_TRANSFERS: u32 = 5;
 
 /// A byte range of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stretch {
+struct FetchRange {
     key: String,
     offset: u64,
     bytes: u64,
@@ -43,7 +43,7 @@ pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sen
     }
 }
 
-async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result<Bytes, ReadError>>) -> Result<(), ReadError> {
+async fn fetch(store: &Store, mut stretch: FetchRange, sender: &mpsc::Sender<Result<Bytes, ReadError>>) -> Result<(), ReadError> {
     let mut broken = 0;
     while stretch.bytes > 0 {
         let mut body =
@@ -79,7 +79,7 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
 }
 
 /// The store rejects a range beyond the end: the object is shorter than it was.
-fn shortened(stretch: &Stretch, error: StoreError) -> ReadError {
+fn shortened(stretch: &FetchRange, error: StoreError) -> ReadError {
     match error {
         StoreError::Refused { code, .. } if code == "InvalidRange" => {
             ReadError::damaged(&stretch.key, format!("it ends before byte {}", stretch.offset))
@@ -88,7 +88,7 @@ fn shortened(stretch: &Stretch, error: StoreError) -> ReadError {
     }
 }
 
-fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadError> {
+fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<FetchRange>, ReadError> {
     let (mut offset, end) = (piece.offset, piece.offset.saturating_add(piece.bytes));
     let mut stretches = Vec::new();
     while offset < end {
@@ -96,7 +96,7 @@ fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadErr
             ReadError::damaged(&format!("stream {}", piece.lane), format!("no object contains its byte {offset}"))
         })?;
         let bytes = (end - offset).min(manifest.object_bytes - within);
-        stretches.push(Stretch { key: key.to_owned(), offset: within, bytes });
+        stretches.push(FetchRange { key: key.to_owned(), offset: within, bytes });
         offset += bytes;
     }
     Ok(stretches)

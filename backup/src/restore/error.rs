@@ -7,7 +7,7 @@ use crate::{
     wire::{WireError, described},
 };
 
-use super::{selection::NotThere, tool::ToolError, trouble::Troubles};
+use super::{selection::NotThere, tool::ToolError, trouble::PreflightErrors};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -24,7 +24,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Selection(#[from] NotThere),
     #[error("no database was restored:{0}")]
-    Preflight(Troubles),
+    Preflight(PreflightErrors),
     /// `refused`: the server rejected this role or its password.
     #[error("{place} rejected the connection: {reason}")]
     Connect { place: String, reason: String, refused: bool },

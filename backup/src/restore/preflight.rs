@@ -9,7 +9,7 @@ use super::{
     Chosen, Opened, RestoreError, RestoreOptions,
     database::Databases,
     tool::PgRestore,
-    trouble::{Trouble, Troubles},
+    trouble::{PreflightError, PreflightErrors},
 };
 use crate::{
     archive::{Contents, Entry},
@@ -45,7 +45,7 @@ pub(super) async fn check_target(
     tool: &PgRestore,
     ahead: &Ahead,
 ) -> Result<(), RestoreError> {
-    let mut troubles = Troubles::default();
+    let mut troubles = PreflightErrors::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     versions(&mut troubles, databases.connection(), reader, &toc, tool).await?;
     let target = databases.names.target.clone();
@@ -96,7 +96,7 @@ pub(super) async fn check_target(
 }
 
 async fn versions(
-    troubles: &mut Troubles,
+    troubles: &mut PreflightErrors,
     connection: &mut PgConnection,
     reader: &BackupReader,
     toc: &Contents,
@@ -125,7 +125,11 @@ async fn versions(
     Ok(())
 }
 
-async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options: &RestoreOptions) -> Result<(), RestoreError> {
+async fn rights(
+    troubles: &mut PreflightErrors,
+    connection: &mut PgConnection,
+    options: &RestoreOptions,
+) -> Result<(), RestoreError> {
     let (may, standby): (bool, bool) = sqlx::query_as(
         "SELECT rolsuper OR rolcreatedb, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user",
     )
@@ -133,7 +137,7 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
     .await
     .map_err(RestoreError::asking("asking for our rights"))?;
     if !may {
-        troubles.0.push(Trouble {
+        troubles.0.push(PreflightError {
             wrong: format!("the role {} may not create databases", options.server.user),
             remedy: "grant it CREATEDB, or restore as a superuser".into(),
             right: true,
@@ -146,7 +150,7 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
 }
 
 /// The locales of the new database. A session's setting of a locale runs the same check.
-async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreError> {
+async fn locales(troubles: &mut PreflightErrors, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreError> {
     let entry = toc.entries.iter().find(|entry| entry.kind == "DATABASE");
     let definition = entry.map(|entry| entry.definition.lossy()).unwrap_or_default();
     for locale in wanted_locales(&definition) {
@@ -221,7 +225,7 @@ async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec
 
 /// Checks free space only if the server's disk is on this machine, since no SQL statement returns it. Bytes of rows: of the
 /// databases restored before this one, and of this one.
-async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreError> {
+async fn space(troubles: &mut PreflightErrors, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreError> {
     // The setting is hidden from most roles, and the folder can be on another machine. Both skip the check.
     let folder: Option<String> = sqlx::query_scalar("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
         .fetch_optional(&mut *connection)
@@ -254,13 +258,13 @@ mod tests {
     #[test]
     fn problems_of_several_databases_name_their_database() {
         let troubles = |wrongs: &[&str]| {
-            let mut troubles = Troubles::default();
+            let mut troubles = PreflightErrors::default();
             wrongs.iter().for_each(|wrong| troubles.add(*wrong, "do it"));
             troubles
         };
         let each = [("a".to_owned(), troubles(&["all", "one"])), ("b".to_owned(), troubles(&["two", "all"]))];
-        assert_eq!(Troubles::of_all(&each).to_string(), "\n  all; do it\n  \"a\": one; do it\n  \"b\": two; do it");
-        assert_eq!(Troubles::of_all(&each[..1]), each[0].1);
+        assert_eq!(PreflightErrors::of_all(&each).to_string(), "\n  all; do it\n  \"a\": one; do it\n  \"b\": two; do it");
+        assert_eq!(PreflightErrors::of_all(&each[..1]), each[0].1);
     }
 
     #[test]

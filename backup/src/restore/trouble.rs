@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 /// One problem and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PreflightError {
     pub wrong: String,
     pub remedy: String,
     /// Whether our role lacks a right.
@@ -12,17 +12,17 @@ pub struct Trouble {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Troubles(pub Vec<Trouble>);
+pub struct PreflightErrors(pub Vec<PreflightError>);
 
-impl fmt::Display for Troubles {
+impl fmt::Display for PreflightErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|trouble| write!(formatter, "\n  {}; {}", trouble.wrong, trouble.remedy))
     }
 }
 
-impl Troubles {
+impl PreflightErrors {
     pub(super) fn add(&mut self, wrong: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into(), right: false });
+        self.0.push(PreflightError { wrong: wrong.into(), remedy: remedy.into(), right: false });
     }
 
     /// Whether one of the problems is a missing right.
@@ -32,12 +32,12 @@ impl Troubles {
 
     /// Merges the problems of several databases. A problem of all databases appears once, any other with the database's name.
     pub fn of_all(each: &[(String, Self)]) -> Self {
-        let mut all: Vec<Trouble> = Vec::new();
+        let mut all: Vec<PreflightError> = Vec::new();
         for (database, troubles) in each {
             for trouble in &troubles.0 {
                 let common = each.iter().all(|(_, others)| others.0.contains(trouble));
                 let wrong = if common { trouble.wrong.clone() } else { format!("{database:?}: {}", trouble.wrong) };
-                let trouble = Trouble { wrong, ..trouble.clone() };
+                let trouble = PreflightError { wrong, ..trouble.clone() };
                 if !all.contains(&trouble) {
                     all.push(trouble);
                 }

@@ -25,8 +25,8 @@ use crate::{
     manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, LeftOut, Manifest, Start, Totals, sign::SignedKind},
     parts::Pool,
     progress::Progress,
-    seal::Sealer,
-    stop::Stop,
+    seal::StreamEncoder,
+    stop::Abort,
     store::StoreError,
 };
 
@@ -43,7 +43,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 pub(super) async fn take(
     agent: &Agent,
     source: &SourceSettings,
-    stop: &Stop,
+    stop: &Abort,
     progress: &Progress,
     shutdown: &CancellationToken,
 ) -> Result<Manifest> {
@@ -100,7 +100,7 @@ async fn under_lease(
     id: &BackupId,
     sequence: &mut Option<u64>,
     lease: &Mutex<Lease>,
-    stop: &Stop,
+    stop: &Abort,
     progress: &Progress,
 ) -> Result<Manifest> {
     // Both run concurrently, since they are independent. A failure of the store takes precedence.
@@ -130,7 +130,7 @@ async fn under_lease(
     let script = choose_globals(before, after, &read)?;
     server.still_there(&agent.job.name).await?;
 
-    let mut sealer = Sealer::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
+    let mut sealer = StreamEncoder::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
         .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
     let mut blobs = Blobs { agent, sealer: &mut sealer, sealed: Vec::new() };
     let script = blobs.add(agent.layout.globals(id), &script)?;
@@ -187,7 +187,7 @@ async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: 
 }
 
 /// Opens the server, locks it for this job, and reads its globals before the first snapshot.
-async fn open(agent: &Agent, source: &SourceSettings, stop: &Stop) -> Result<(Tools, ServerFacts, Vec<u8>)> {
+async fn open(agent: &Agent, source: &SourceSettings, stop: &Abort) -> Result<(Tools, ServerFacts, Vec<u8>)> {
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let mut server = ServerFacts::open(&agent.job, source, &tools).await?;
     server.lock(&agent.job.name).await?;
@@ -201,7 +201,7 @@ async fn open(agent: &Agent, source: &SourceSettings, stop: &Stop) -> Result<(To
 }
 
 /// Commits the backup: it exists from this moment.
-async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Stop) -> Result<()> {
+async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Abort) -> Result<()> {
     lease.lock().await.renew().await?;
     if stop.is_stopped() {
         return Err(stop.stopped(Stage::Commit));
@@ -234,7 +234,7 @@ fn reads_back(agent: &Agent, outcome: &manifest::AttemptEnd) -> Result<()> {
 
 type Uploads = JoinSet<(u32, Result<Vec<LaneObject>>)>;
 
-fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec<UploadStream>, Uploads) {
+fn lanes(agent: &Agent, id: &BackupId, stop: &Abort, progress: &Progress) -> (Vec<UploadStream>, Uploads) {
     let pool = Pool::new(agent.job.store.part_bytes, agent.job.shape.parts_in_flight);
     let to = Destination {
         store: agent.store.clone(),
@@ -279,7 +279,7 @@ async fn databases(
     id: &BackupId,
     server: &ServerFacts,
     lanes: Vec<UploadStream>,
-    stop: &Stop,
+    stop: &Abort,
     progress: &Progress,
 ) -> Result<ReadDatabases> {
     let readings = server.databases.iter().map(|name| DumpInput {
@@ -316,7 +316,7 @@ struct DatabaseReader {
     others: bool,
     standby_alone: bool,
     lanes: Vec<UploadStream>,
-    sealers: Vec<Sealer>,
+    sealers: Vec<StreamEncoder>,
     globals: Option<std::thread::JoinHandle<Result<Vec<u8>>>>,
 }
 
@@ -433,7 +433,7 @@ fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped)
 /// Encoded blobs that are not sent yet.
 struct Blobs<'a> {
     agent: &'a Agent,
-    sealer: &'a mut Sealer,
+    sealer: &'a mut StreamEncoder,
     sealed: Vec<(String, Bytes)>,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     failure::{Exit, Failure, Stage},
     lease::Lease,
     progress::Progress,
-    stop::Stop,
+    stop::Abort,
 };
 
 /// Interval between checks of the limits.
@@ -21,7 +21,7 @@ const RENEWALS: u32 = 3;
 pub(super) fn begin_watch(
     agent: &Agent,
     lease: Arc<Mutex<Lease>>,
-    stop: Stop,
+    stop: Abort,
     progress: Progress,
     shutdown: CancellationToken,
 ) -> JoinHandle<()> {

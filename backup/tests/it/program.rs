@@ -198,6 +198,10 @@ async fn every_error_has_a_message_and_an_exit_status() {
         let (found, text) = ended(program(&source, &store, changes, &["run"]), &store);
         assert_eq!(found, status, "run with {changes:?}: {text}");
     }
+    // A Kubernetes Service named `backup` sets these in every container of its namespace.
+    let links = [("BACKUP_PORT", "tcp://10.0.0.11:9652"), ("BACKUP_SERVICE_HOST", "10.0.0.11")];
+    let (status, text) = ended(program(&source, &store, &links, &["list"]), &store);
+    assert!(status == 0 && text.contains("BACKUP_PORT, BACKUP_SERVICE_HOST"), "{status}: {text}");
     let (status, text) = ended(program(&source, &store, &[("BACKUP_DATABASES", "no_such")], &["run"]), &store);
     assert!(status == 64 && text.contains("no database no_such"), "{text}");
     // A failed run is recorded, and holds retention back.

@@ -3,6 +3,7 @@
 //! - [`source`] reads a crate's modules and the paths that each of them names.
 //! - [`graph`] turns those paths into arrows between modules and finds cycles.
 //! - [`floors`] reads `floors.txt`: for each crate its modules, from the top floor to the bottom floor.
+//! - [`help`] compares a program's `--help` with its README.
 //! - [`names`] finds type names with two meanings, and bare verbs that a crate uses for two functions.
 //! - [`interfaces`] lists the names that users depend on: metrics, settings, flags, paths, log fields.
 //!
@@ -10,6 +11,7 @@
 
 pub mod floors;
 pub mod graph;
+pub mod help;
 pub mod interfaces;
 pub mod names;
 pub mod source;

@@ -8,7 +8,7 @@ use elasticsearch_fake::{Cluster, Fake};
 
 /// Run a fake of the part of Elasticsearch 9 that logship uses; it stores everything in memory
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 2 wrong arguments")]
 struct Arguments {
     /// Host and port; port 0 selects a free one
     #[arg(long, default_value = "127.0.0.1:9200")]

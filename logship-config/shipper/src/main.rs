@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Ship the log files of a run to logship's relay
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 2 wrong arguments")]
 struct Arguments {
     /// Folder of the log files, `<part>.log` each
     #[arg(long)]

@@ -67,3 +67,22 @@ fn each_command_lists_its_own_settings() {
     let unknown: Vec<String> = settings(&readme()).into_iter().filter(|name| !known(name)).collect();
     assert_eq!(unknown, Vec::<String>::new(), "the README names settings that do not exist");
 }
+
+/// A Kubernetes Service named `logship` sets these in every container of its namespace.
+#[test]
+fn variables_of_a_service_are_a_warning() {
+    // The relay starts its telemetry, then ends since its port is in use.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let run = |port: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logship"));
+        command.arg("relay").env_clear().env("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1");
+        command.env("LOGSHIP_RELAY_STREAMS", "logs-exchange.app-default").env("LOGSHIP_ADMIN_LISTEN", "127.0.0.1:0");
+        command.env("LOGSHIP_RELAY_LISTEN", taken.local_addr().unwrap().to_string());
+        command.env("LOGSHIP_PORT", port).env("LOGSHIP_SERVICE_HOST", "10.0.0.11").output().unwrap()
+    };
+    let linked = run("tcp://10.0.0.11:9651");
+    let said = String::from_utf8_lossy(&linked.stdout).into_owned() + &String::from_utf8_lossy(&linked.stderr);
+    assert_eq!(linked.status.code(), Some(1), "the port is in use: {said}");
+    assert!(said.contains("LOGSHIP_PORT, LOGSHIP_SERVICE_HOST"), "{said}");
+    assert_eq!(run("9651").status.code(), Some(64), "a misspelt setting");
+}

@@ -20,8 +20,10 @@ mod settings;
 mod tests;
 
 use std::{
+    fmt::Display,
     io::{self, IsTerminal},
     os::fd::AsFd,
+    process::ExitCode,
     sync::Arc,
 };
 
@@ -123,6 +125,20 @@ pub fn init_to(
 }
 
 /// Logs that service links were ignored. Nothing is wrong with the program, but a setting may be hidden among them.
+/// Logs how a long-running program ended; returns its exit status.
+pub fn log_end<Failed: Display>(ended: &Result<(), Failed>) -> ExitCode {
+    match ended {
+        Ok(()) => {
+            tracing::info!("ended");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn warn_of_ignored(variables: &[String]) {
     if !variables.is_empty() {
         tracing::warn!(

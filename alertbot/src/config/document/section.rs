@@ -241,12 +241,6 @@ impl<'a> Section<'a> {
         self.reading.secret(&entry.value, &self.path_of(key), help)
     }
 
-    /// A section under a name that is data.
-    pub fn data_section(&self, key: &str) -> Option<Section<'a>> {
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        Section::of(self.reading, &entry.value, &self.path_of(key))
-    }
-
     fn node(&self, key: &'static str) -> Option<&'a Node> {
         self.asked.borrow_mut().push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;

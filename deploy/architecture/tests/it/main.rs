@@ -3,3 +3,4 @@
 mod floors;
 mod interfaces;
 mod names;
+mod readmes;
