@@ -247,7 +247,7 @@ async fn every_documented_status_is_classified() {
                 431, 432, 501, 502, 503, 504, 505, 506, 507, 607,
             ],
         ),
-        // apidocs.sms.ir
+        // sms.ir/rest-api
         (
             "sms_ir",
             |url| preset(url, Preset::SmsIr),

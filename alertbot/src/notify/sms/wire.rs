@@ -80,7 +80,8 @@ impl ProviderAnswer {
             429 => Outcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
             // The gateway may have forwarded the request before it lost the answer.
             502 | 504 => Outcome::Unknown { reason },
-            500.. => Outcome::TryAgain { reason },
+            // The provider did not read the request.
+            408 | 425 | 500.. => Outcome::TryAgain { reason },
             _ => Outcome::Refused { reason, dead: false },
         }
     }
