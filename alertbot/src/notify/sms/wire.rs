@@ -72,7 +72,7 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
 }
 
 impl ProviderAnswer {
-    /// The outcome of an error status that the provider does not explain.
+    /// The outcome of an answer that the provider's own fields do not explain.
     pub fn failure(&self, explained: &str) -> Outcome {
         let reason =
             if explained.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {explained}", self.status) };
@@ -80,6 +80,8 @@ impl ProviderAnswer {
             429 => Outcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
             // The gateway may have forwarded the request before it lost the answer.
             502 | 504 => Outcome::Unknown { reason },
+            // A gateway's page, or an answer that broke off: the provider may have accepted the message.
+            200..300 => Outcome::Unknown { reason: format!("{reason}, but the answer has no status of the provider") },
             // The provider did not read the request.
             408 | 425 | 500.. => Outcome::TryAgain { reason },
             _ => Outcome::Refused { reason, dead: false },
