@@ -2,7 +2,7 @@
 //!
 //! - libfaketime answers the program's readings of the wall clock. The monotonic clock stays real, as after a step on a real machine.
 
-use super::Exchange;
+use super::StagedExchange;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ impl WallClock {
     /// # Errors
     ///
     /// Returns an error if libfaketime is missing.
-    pub fn of(&self, exchange: Exchange) -> Result<Exchange> {
+    pub fn of(&self, exchange: StagedExchange) -> Result<StagedExchange> {
         let library = library()?;
         Ok(exchange
             .set("LD_PRELOAD", &library.to_string_lossy())

@@ -8,6 +8,6 @@ mod seed;
 
 pub use child::Child;
 pub use clock::WallClock;
-pub use program::{Exchange, Server, exchange_binary, metric, scrape};
+pub use program::{StagedExchange, StagedServer, exchange_binary, metric, scrape};
 pub use proxy::Proxy;
 pub use seed::{seed, seed_with};
