@@ -34,7 +34,8 @@ const EXPRESSION_BYTES: usize = 2000;
 /// A command and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct ChatCommand<'a> {
-    name: &'a str,
+    /// In lower case: a phone's keyboard writes `/Ack`.
+    name: String,
     rest: &'a str,
 }
 
@@ -44,7 +45,8 @@ fn read<'a>(text: &'a str, username: &str) -> Option<ChatCommand<'a>> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let word = word.strip_prefix('/')?;
     let (name, to) = word.split_once('@').unwrap_or((word, username));
-    (to.eq_ignore_ascii_case(username) || username.is_empty()).then_some(ChatCommand { name, rest: rest.trim() })
+    (to.eq_ignore_ascii_case(username) || username.is_empty())
+        .then(|| ChatCommand { name: name.to_lowercase(), rest: rest.trim() })
 }
 
 fn needed(name: &str) -> Option<Role> {
@@ -65,7 +67,7 @@ fn action(name: &str) -> &str {
 pub(super) async fn write(context: &BotContext, message: Message) -> Result<(), Unavailable> {
     let username = context.username().await;
     let Some(command) = message.text().and_then(|text| read(text, &username)) else { return Ok(()) };
-    let Some(role) = needed(command.name) else { return Ok(()) };
+    let Some(role) = needed(&command.name) else { return Ok(()) };
     let routing = &context.writer.routing;
     let chat = routing.configured_chat(&context.bot, message.chat.id.0);
     let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
@@ -82,11 +84,11 @@ pub(super) async fn write(context: &BotContext, message: Message) -> Result<(), 
             let person = person.clone();
             let reply = message.reply_to_message().map(|replied| replied.id.0);
             let (outcome, answer) = answer(context, &command, &person, &address, message.id.0, reply, &reader).await?;
-            context.count(action(command.name), outcome);
+            context.count(action(&command.name), outcome);
             answer
         }
         Err(refusal) => {
-            context.count(action(command.name), "refused");
+            context.count(action(&command.name), "refused");
             let actor = format!("user {}", user.unwrap_or_default());
             context.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
             plain_words(&refused(reader.language, refusal, user.unwrap_or_default(), chat), &reader)
@@ -105,7 +107,7 @@ async fn answer(
     reply: Option<i32>,
     reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
-    match command.name {
+    match command.name.as_str() {
         "alerts" => return Ok(("done", lists::alerts(context, reader).await?)),
         "silences" => return Ok(("done", lists::silences(context, reader).await)),
         "oncall" => return Ok(("done", lists::on_call(context, reader))),
@@ -128,12 +130,12 @@ async fn act(
     let language = reader.language;
     let say = |saying| say(language, saying);
     let by = person.name.clone();
-    Ok(match command.name {
+    Ok(match command.name.as_str() {
         "ack" | "release" | "escalate" => {
             let Some(incident) = named(context, command.rest, address, reply).await? else {
                 return Ok(("nothing", unnamed(command, reader)));
             };
-            let (id, act) = match command.name {
+            let (id, act) = match command.name.as_str() {
                 "ack" => (incident.id, Act::Acknowledge),
                 "release" => (incident.id, Act::Release),
                 _ => (incident.id, Act::Escalate),
@@ -261,10 +263,11 @@ mod tests {
 
     #[test]
     fn a_command_for_this_bot_is_parsed_with_its_arguments() {
-        let command = |name, rest| Some(ChatCommand { name, rest });
+        let command = |name: &str, rest| Some(ChatCommand { name: name.to_owned(), rest });
         for (text, expected) in [
             ("/alerts", command("alerts", "")),
             (" /ack@Alerts_Bot  12 ", command("ack", "12")),
+            ("/Ack 12", command("ack", "12")),
             ("/ack@other_bot 12", None),
             ("/graph sum(rate(x[5m])) by (a)", command("graph", "sum(rate(x[5m])) by (a)")),
             ("hello /ack", None),

@@ -4,7 +4,11 @@ use alertbot_core::message::{
     Reader,
     catalogue::{Text, say},
 };
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
+use jiff::{
+    SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan,
+    civil::{DateTime, Time},
+    tz::TimeZone,
+};
 
 use super::BotContext;
 use crate::{
@@ -33,10 +37,15 @@ fn read(text: &str) -> Option<Asked<'_>> {
     }
 }
 
-/// `8h`, `1d`, `1h30m`; or `08:00`, the next such time in the schedule's zone. `None` for another text or a longer time.
+/// `8h`, `1d`, `1h30m`; `08:00`, the next such time in the schedule's zone; or `2026-12-24T08:00` there. `None` for another
+/// text, a time with an offset, or a longer time.
 fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-    let end = if when.contains(':') {
-        let time: Time = when.parse().ok()?;
+    let has_only = |others: &[u8]| when.bytes().all(|byte| byte.is_ascii_digit() || others.contains(&byte));
+    let end = if when.contains('T') && when.matches('-').count() == 2 && has_only(b":-T") {
+        zone.to_timestamp(when.parse::<DateTime>().ok()?).ok()?
+    } else if when.contains(':') {
+        // The parser would also accept a date or an offset, and ignore it.
+        let time: Time = has_only(b":").then(|| when.parse().ok())??;
         let local = zone.to_datetime(now);
         let today = local.date().to_datetime(time);
         let next = if today > local { today } else { today.checked_add(1.day()).ok()? };
@@ -61,7 +70,7 @@ pub(super) async fn set_override(
     if names.is_empty() {
         return Ok(("nothing", say(Text::NoSchedules)));
     }
-    let usage = format!("/override {} [{}] 8h | 08:00 | off", names.join("|"), person.name);
+    let usage = format!("/override {} [{}] 8h | 08:00 | 2026-12-24T08:00 | off", names.join("|"), person.name);
     let usage = || ("nothing", say(Text::Usage { usage: &usage }));
     let Some(asked) = read(text) else { return Ok(usage()) };
     let Some(schedule) = routing.config.schedule(asked.schedule) else { return Ok(usage()) };
@@ -107,6 +116,19 @@ mod tests {
             // It is half past ten in the evening there: eight in the morning is tomorrow, eleven is tonight.
             ("08:00", Some("2026-12-01T04:30:00Z")),
             ("23:00", Some("2026-11-30T19:30:00Z")),
+            // A date is the schedule's, too.
+            ("2026-12-02T08:00", Some("2026-12-02T04:30:00Z")),
+            ("2026-12-01T00:00:30", Some("2026-11-30T20:30:30Z")),
+            ("2020-01-01T08:00", None),
+            ("2026-12-24T08:00", None),
+            ("2026-13-45T09:00", None),
+            ("2026-12-02", None),
+            ("2026-12-02T08:00+01:00", None),
+            ("2026-12-02T08:00Z", None),
+            ("08:00+03:30", None),
+            ("08:00-03", None),
+            ("2026-12-02T08:00-03", None),
+            ("T08:00", None),
             ("15d", None),
             ("0h", None),
             ("-2h", None),

@@ -34,7 +34,8 @@ pub struct Route {
 /// One condition in Alertmanager's syntax: `severity="critical"`, `team=~"core|pay"`.
 ///
 /// The names `alertmanager` (as in this file) and `receiver` (as in Alertmanager's file) hide labels of that name. Labels are
-/// those common to all alerts of the group. The severity label is that of the worst firing alert.
+/// those common to all alerts of the group. The severity label is that of the worst firing alerts, and also has the name of their
+/// severity: `CRITICAL` and `fatal` are `critical`, too.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     pub label: String,
@@ -58,12 +59,11 @@ impl Matcher {
                 Pattern::Regex(regex) => regex.is_match(value),
             }
     }
-}
 
-impl Route {
-    /// Whether an incident with these labels matches the route. `label` looks up a label.
-    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
-        self.matchers.iter().all(|matcher| matcher.matches(label(&matcher.label).unwrap_or("")))
+    /// Whether it matches something that has several names. A matcher that excludes a name excludes all of them.
+    pub fn matches_one_of(&self, names: &[&str]) -> bool {
+        let mut names = names.iter();
+        if self.equal { names.any(|name| self.matches(name)) } else { names.all(|name| self.matches(name)) }
     }
 }
 

@@ -84,7 +84,7 @@ fn read_calendar(section: &Section, schedule: String, index: usize, people: &Nam
         index,
         line: section.line(),
         place,
-        refresh: section.or_within("refresh", 5 * MINUTE, MINUTE..=30 * MINUTE),
+        refresh: section.or_within("refresh", 5 * MINUTE, MINUTE / 6..=30 * MINUTE),
         people: named,
     }
 }

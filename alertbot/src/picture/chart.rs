@@ -170,6 +170,10 @@ fn svg(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
         let style = |size: i32, colour: RGBColor| (FONT, size).into_font().color(&colour);
         root.draw_text(&words(&chart.title, TITLE_LENGTH), &style(TITLE_SIZE, TITLE), (MARGIN, 18))?;
         root.draw_text(&words(&chart.query, WORDS_LENGTH), &style(WORD_SIZE, WORDS), (MARGIN, 88))?;
+        // The zone of the times below the plot, where a query that is cut off leaves room.
+        let zone = chart.zone.to_offset_info(chart.end).abbreviation().to_owned();
+        let right = style(WORD_SIZE, WORDS).pos(Pos::new(HPos::Right, VPos::Top));
+        root.draw_text(&zone, &right, (WIDTH as i32 - MARGIN, 88))?;
         let rows = legend(chart).len().div_ceil(2) as i32;
         let bottom = HEIGHT as i32 - 14 - rows * ROW_HEIGHT;
         plot(chart, &root.margin(152, HEIGHT as i32 - bottom + 8, MARGIN, MARGIN))?;

@@ -17,7 +17,7 @@ use alertbot_core::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    config::{Chat, Config, Means, Person, Quiet, QuietHours, Route},
+    config::{Chat, Config, Matcher, Means, Person, Quiet, QuietHours, Route},
     store::lanes::LostTopic,
 };
 
@@ -74,9 +74,8 @@ impl Routing {
     /// The routes that a group takes, from the top. Its severity is that of its worst firing alert, because alerts of several
     /// severities have no common one.
     pub fn routes(&self, source: &str, payload: &Payload) -> Vec<&Route> {
-        let severities = &self.config.severities;
         let firing = payload.alerts.iter().filter(|alert| alert.status == Status::Firing);
-        let worst = firing.map(|alert| alert.labels.get(&severities.label)).max_by_key(|label| severities.of(*label)).flatten();
+        let worst = self.worst(firing.map(|alert| &alert.labels));
         let common = match payload.common_labels.is_empty() {
             true => payload.alerts.first().map(|alert| alert.labels.clone()).unwrap_or_default(),
             false => payload.common_labels.clone(),
@@ -84,17 +83,43 @@ impl Routing {
         self.taken(source, &payload.receiver, &common, worst)
     }
 
-    fn taken(&self, source: &str, receiver: &str, common: &Labels, worst: Option<&str>) -> Vec<&Route> {
+    /// The highest severity, and every spelling of it in these labels.
+    fn worst<'a>(&self, all: impl Iterator<Item = &'a Labels>) -> Option<(Severity, BTreeSet<&'a str>)> {
+        let severities = &self.config.severities;
+        let mut worst: Option<(Severity, BTreeSet<&str>)> = None;
+        for labels in all {
+            let label = labels.get(&severities.label);
+            let (severity, spelling) = (severities.of(label), label.unwrap_or_default());
+            match &mut worst {
+                Some((known, spellings)) if *known == severity => drop(spellings.insert(spelling)),
+                Some((known, _)) if *known > severity => {}
+                _ => worst = Some((severity, BTreeSet::from([spelling]))),
+            }
+        }
+        worst
+    }
+
+    fn taken<'a>(
+        &self,
+        source: &str,
+        receiver: &str,
+        common: &'a Labels,
+        worst: Option<(Severity, BTreeSet<&'a str>)>,
+    ) -> Vec<&Route> {
         let severities = &self.config.severities;
         let mut taken = Vec::new();
+        // A matcher may name the severity as it is shown, or as the rule spells it.
+        let (severity, mut spellings) = worst.or_else(|| self.worst(std::iter::once(common))).unwrap_or_default();
+        spellings.insert(severity.name());
+        let spellings: Vec<&str> = spellings.into_iter().collect();
         for route in &self.config.routes {
-            let label = |name: &str| match name {
-                "alertmanager" => Some(source),
-                "receiver" => Some(receiver),
-                _ if name == severities.label => worst.or_else(|| common.get(name)),
-                _ => common.get(name),
+            let matches = |matcher: &Matcher| match matcher.label.as_str() {
+                "alertmanager" => matcher.matches(source),
+                "receiver" => matcher.matches(receiver),
+                name if name == severities.label => matcher.matches_one_of(&spellings),
+                name => matcher.matches(common.get(name).unwrap_or_default()),
             };
-            if route.matches(label) {
+            if route.matchers.iter().all(matches) {
                 taken.push(route);
                 if !route.goes_on {
                     break;
@@ -106,9 +131,7 @@ impl Routing {
 
     /// The routes that an open incident takes with the present configuration.
     pub fn routes_now(&self, incident: &Incident) -> Vec<String> {
-        let severities = &self.config.severities;
-        let worst = incident.speaking().map(|alert| alert.labels.get(&severities.label));
-        let worst = worst.max_by_key(|label| severities.of(*label)).flatten();
+        let worst = self.worst(incident.speaking().map(|alert| &alert.labels));
         let common = incident.common_labels();
         self.taken(&incident.source, &incident.receiver, &common, worst).into_iter().map(|route| route.name.clone()).collect()
     }
@@ -301,15 +324,69 @@ impl Routing {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_topic_that_was_closed_is_tried_again() {
+    fn example() -> Config {
         let variables = [
             ("ALERTBOT_WEBHOOK_TOKEN", "a"),
             ("ALERTBOT_TELEGRAM_TOKEN", "1:b"),
             ("ALERTBOT_KANNEL_PASSWORD", "c"),
             ("ALERTBOT_KANNEL_CALLBACK", "d"),
         ];
-        let config = crate::config::parse("alertbot.yaml", include_str!("../../alertbot.example.yaml"), variables).unwrap();
+        crate::config::parse("alertbot.yaml", include_str!("../../alertbot.example.yaml"), variables).unwrap()
+    }
+
+    /// What a message shows as critical is critical for routes, too.
+    #[test]
+    fn a_route_matches_a_severity_in_every_spelling() {
+        let mut config = example();
+        let names = [("sev1".to_owned(), Severity::Critical)].into();
+        config.severities.names = names;
+        let matcher = |text: &str| <Matcher as crate::config::document::Value>::parse(text).unwrap();
+        let route = config.routes[1].clone();
+        let of =
+            |name: &str, text: &str| Route { name: name.into(), matchers: vec![matcher(text)], goes_on: true, ..route.clone() };
+        config.routes = vec![
+            of("is", "severity=critical"),
+            of("like", "severity=~\"critical|high\""),
+            of("spelt", "severity=fatal"),
+            of("not", "severity!=critical"),
+            of("warns", "severity=warning"),
+            of("none", "severity=\"\""),
+        ];
+        let routing = Routing::new(config, Vec::new(), Vec::new());
+        for (severities, expected) in [
+            (vec!["critical"], "is like"),
+            (vec!["CRITICAL"], "is like"),
+            (vec!["sev1"], "is like"),
+            (vec!["fatal"], "is like spelt"),
+            // Equal severities: each spelling counts, in any order.
+            (vec!["page", "fatal", "critical"], "is like spelt"),
+            (vec!["critical", "page", "warning"], "is like"),
+            (vec!["warning"], "not warns"),
+            (vec!["unheard"], "not warns"),
+            (vec![""], "not warns none"),
+            (vec!["info", "none"], "not"),
+        ] {
+            let alerts: Vec<_> = severities
+                .iter()
+                .enumerate()
+                .map(|(index, severity)| {
+                    let labels = serde_json::json!({"alertname": "A", "instance": index.to_string(), "severity": severity});
+                    serde_json::json!({"status": "firing", "labels": labels, "startsAt": "2026-01-01T00:00:00Z"})
+                })
+                .collect();
+            let payload: Payload = serde_json::from_value(serde_json::json!({
+                "version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "commonLabels": {"alertname": "A"},
+                "alerts": alerts,
+            }))
+            .unwrap();
+            let taken: Vec<_> = routing.routes("main", &payload).into_iter().map(|route| route.name.as_str()).collect();
+            assert_eq!(taken.join(" "), expected, "{severities:?}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_was_closed_is_tried_again() {
+        let config = example();
         let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let routing = Routing::new(config, Vec::new(), vec![(("main".to_owned(), -1, 5), at(0))]);
         let topic = |second: i64| routing.place("main", -1, Some(5), at(second)).topic;

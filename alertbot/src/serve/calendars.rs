@@ -40,7 +40,9 @@ impl CalendarReader {
     pub async fn restore(source: CalendarSource, writer: Writer, clock: Clock, metrics: CalendarMetrics) -> anyhow::Result<Self> {
         let config = &writer.routing.config;
         let names = CalendarNames::new(config.people.iter().map(|person| person.name.as_str()), &source.people);
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build().context("failed to build a client for calendars")?;
+        // The target of a redirect must not learn the address.
+        let client = reqwest::Client::builder().timeout(TIMEOUT).referer(false).build();
+        let client = client.context("failed to build a client for calendars")?;
         let text = facts::get(&writer.readers, &fact(&source.schedule)).await?;
         let labels = [source.schedule.as_str()];
         // Until the first read, the age of the calendar counts from the start.

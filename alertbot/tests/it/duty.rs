@@ -105,7 +105,7 @@ routes:
         message_with(&emulator, OPERATIONS, parts).await;
     };
     say(BEHRANG, "/override primary chioma 8h", &["role"]).await;
-    say(BEHRANG, "/override primary never", &["/override primary [behrang] 8h | 08:00 | off"]).await;
+    say(BEHRANG, "/override primary never", &["/override primary [behrang] 8h | 08:00 | 2026-12-24T08:00 | off"]).await;
     say(ADA, "/override primary behrang 8h", &["primary: behrang is on duty until"]).await;
     message_with(&emulator, NIGHT, &["primary: behrang is on duty now, after ada."]).await;
     bot.stop().await;

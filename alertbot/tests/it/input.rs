@@ -158,6 +158,15 @@ async fn an_alert_that_grafana_manages_shows_its_values_and_links() {
     let card = message_with(&emulator, OPERATIONS, &["HighLoad", "44.2", "Dashboard", "Silence"]).await;
     let links = serde_json::to_string(&card.entities).unwrap();
     assert!(links.contains("viewPanel=2") && links.contains("silence/new?alertmanager=grafana"), "{links}");
+    // A field that is only shown costs no alert, whatever it holds.
+    for (number, odd) in [json!([44.2]), json!("44.2"), json!(44.2), json!({"B": {"C": [1]}})].into_iter().enumerate() {
+        let mut body = grafana("firing", odd);
+        for name in ["silenceURL", "panelURL", "valueString"] {
+            body["alerts"][0][name] = json!({"not": ["a text"]});
+        }
+        body["groupKey"] = json!(number.to_string());
+        assert_eq!(bot.post(&body).await, 200, "{body}");
+    }
     // No data: there are no values.
     assert_eq!(bot.post(&grafana("resolved", Value::Null)).await, 200);
     message_with(&emulator, OPERATIONS, &["HighLoad", "resolved"]).await;

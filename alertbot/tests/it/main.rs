@@ -10,6 +10,7 @@ mod program;
 mod absence;
 mod again;
 mod blind;
+mod calendars;
 mod change;
 mod chats;
 mod clock;

@@ -92,7 +92,7 @@ struct Soak {
     /// Number of kill -9 of the server
     #[arg(long, default_value_t = 50)]
     kills: usize,
-    /// Number of faults of the second part: replicas killed, paused, ended or cut off, and PostgreSQL promoted
+    /// Number of faults of the second part: replicas killed, paused, ended, cut off or with a wrong clock, and PostgreSQL promoted
     #[arg(long, default_value_t = 100)]
     faults: usize,
     /// Number of immediate stops of PostgreSQL

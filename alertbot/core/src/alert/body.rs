@@ -37,8 +37,7 @@ pub fn read_body(body: &[u8]) -> Result<Payload, BodyError> {
     let mut payload: Payload = serde_json::from_slice(body)
         .map_err(|error| BodyError::Malformed(format!("the body is no webhook of Alertmanager: {error}")))?;
     if payload.version == grafana::VERSION {
-        grafana::add(&mut payload, body)
-            .map_err(|error| BodyError::Malformed(format!("the body is not a webhook of Grafana: {error}")))?;
+        grafana::add(&mut payload, body);
     } else if payload.version != VERSION {
         return Err(BodyError::WrongVersion(payload.version));
     }

@@ -3,52 +3,47 @@
 //! It is Alertmanager's with more fields per alert: values, and links to dashboard, panel and silence. They become annotations, unless
 //! the rule has annotations with that name.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Labels, payload::Payload};
 
 /// The version that Grafana writes.
 pub const VERSION: &str = "1";
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Extra {
     #[serde(default)]
     alerts: Vec<ExtraAlert>,
 }
 
+/// Each field is only shown, so one of an unexpected type is left out: it must not cost the alert.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExtraAlert {
     /// Values by query; null for alerts about missing data and errors.
     #[serde(default)]
-    values: Option<BTreeMap<String, Value>>,
+    values: Value,
     #[serde(default)]
-    value_string: Option<String>,
+    value_string: Value,
     #[serde(default, rename = "silenceURL")]
-    silence_url: Option<String>,
+    silence_url: Value,
     #[serde(default, rename = "dashboardURL")]
-    dashboard_url: Option<String>,
+    dashboard_url: Value,
     #[serde(default, rename = "panelURL")]
-    panel_url: Option<String>,
+    panel_url: Value,
 }
 
 /// Adds the fields that only Grafana writes.
-///
-/// # Errors
-/// Returns an error if one of the fields has another type than Grafana gives it.
-pub fn add(payload: &mut Payload, body: &[u8]) -> serde_json::Result<()> {
-    let extra: Extra = serde_json::from_slice(body)?;
+pub fn add(payload: &mut Payload, body: &[u8]) {
+    let extra: Extra = serde_json::from_slice(body).unwrap_or_default();
     for (alert, extra) in payload.alerts.iter_mut().zip(extra.alerts) {
         let shown = shown(&extra);
         // The panel is closer to the rule than its dashboard.
-        let dashboard = extra.panel_url.filter(|url| !url.is_empty()).or(extra.dashboard_url);
-        let given = [("value", shown), ("dashboard_url", dashboard), ("silence_url", extra.silence_url)];
+        let dashboard = said(&extra.panel_url).or_else(|| said(&extra.dashboard_url));
+        let given = [("value", shown), ("dashboard_url", dashboard), ("silence_url", said(&extra.silence_url))];
         let own = alert.annotations.iter().filter(|(_, value)| !value.is_empty());
-        let added =
-            given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.filter(|value| !value.is_empty())?)));
+        let added = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         // Of equal names the later one applies: the rule's.
         let all: Labels = added.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
         alert.annotations = all;
@@ -57,14 +52,19 @@ pub fn add(payload: &mut Payload, body: &[u8]) -> serde_json::Result<()> {
     if let Some(first) = annotations.next().cloned() {
         payload.common_annotations = annotations.fold(first, |common, more| common.shared_with(more));
     }
-    Ok(())
+}
+
+/// A text that is not empty.
+fn said(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// One value as it is, several with their names.
 fn shown(extra: &ExtraAlert) -> Option<String> {
-    let values: Vec<(&String, &Value)> = extra.values.iter().flatten().filter(|(_, value)| !value.is_null()).collect();
+    let values: Vec<(&String, &Value)> =
+        extra.values.as_object().into_iter().flat_map(Map::iter).filter(|(_, value)| !value.is_null()).collect();
     match values.as_slice() {
-        [] => extra.value_string.clone(),
+        [] => said(&extra.value_string),
         [(_, value)] => Some(text(value)),
         several => Some(several.iter().map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(", ")),
     }

@@ -239,9 +239,9 @@ impl Incident {
     /// `alertname` if the alerts have the same one, otherwise their number.
     pub fn title(&self) -> String {
         match self.common_labels().get("alertname").or(self.group_labels.get("alertname")) {
-            Some(name) => name.to_owned(),
-            None if self.alerts.len() == 1 => "an alert without a name".into(),
-            None => format!("{} alerts", self.alerts.len()),
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ if self.alerts.len() == 1 => "an alert without a name".into(),
+            _ => format!("{} alerts", self.alerts.len()),
         }
     }
 

@@ -333,3 +333,18 @@ fn a_reopened_incident_says_when_this_fault_began() {
     incident.observe(&firing("a", 1_000), at(1_200), &rules());
     assert_eq!(incident.started_at, at(1_000), "it fires again with its old start");
 }
+
+#[test]
+fn an_empty_name_is_none() {
+    let mut incident = Incident { group_labels: Labels::default(), ..blank(IncidentId(1)) };
+    for (labels, title) in [
+        (Labels::from_iter([("alertname", "Down")]), "Down"),
+        (Labels::from_iter([("alertname", "")]), "an alert without a name"),
+        (Labels::default(), "an alert without a name"),
+    ] {
+        let (identity, mut tracked) = alert("a", Status::Firing, Severity::Warning, 0, None);
+        tracked.labels = labels;
+        incident.alerts = [(identity, tracked)].into_iter().collect();
+        assert_eq!(incident.title(), title);
+    }
+}

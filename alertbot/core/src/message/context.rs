@@ -1,7 +1,7 @@
 //! This module builds the template context of an incident. Its size is bounded: of ten thousand alerts some are listed and the
 //! rest is counted.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use super::{
     Reader,
@@ -13,7 +13,10 @@ use crate::{
     alert::{Labels, Status},
     incident::{Incident, Phase, Tracked},
 };
-use minijinja::Value;
+use minijinja::{
+    Value,
+    value::{Enumerator, Object},
+};
 
 /// Every name available to templates, with its meaning. `alertbot check --templates` prints them, and templates are checked
 /// against them.
@@ -179,7 +182,22 @@ fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Val
     // Of many labels, the location labels stay.
     shown.sort_by_key(|(name, _)| place::rank(name));
     let shown = shown.into_iter().take(SHOWN_LABELS);
-    shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
+    Value::from_object(InOrder(shown.map(|(name, value)| (name.to_owned(), split::shorten(value, units))).collect()))
+}
+
+/// A map of names and values that templates see in this order.
+#[derive(Debug)]
+struct InOrder(Vec<(String, String)>);
+
+impl Object for InOrder {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str().into())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(name, _)| name.as_str().into()).collect())
+    }
 }
 
 fn labels_left(labels: &Labels, reader: &Reader) -> String {

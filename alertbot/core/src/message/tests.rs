@@ -399,9 +399,8 @@ fn distinguishing_labels_are_shown_and_the_rest_is_counted() {
     let sms = telephone::sms(&Messages::built_in(), &incidents[..2], line(1), &reader(Language::English)).text;
     assert!(sms.contains("KubePodNotReady api-01 ACK"), "{sms}");
     let card = Messages::built_in().render(TemplateShape::Telegram, &incidents[0], &reader(Language::English)).text;
-    for shown in ["pod: <code>api-01</code>", "namespace: <code>live</code>", "node: <code>n1</code>", "and 11 more labels"] {
-        assert!(card.contains(shown), "{shown}: {card}");
-    }
+    let shown = "namespace: <code>live</code>, pod: <code>api-01</code>, node: <code>n1</code>, a00: <code>same</code>";
+    assert!(card.contains(shown) && card.contains("and 11 more labels"), "{card}");
     let reply = notice::notice(&incidents[0], &[Happening::Reminded], &reader(Language::English), |_| None);
     assert!(reply.contains("namespace=live pod=api-01"), "{reply}");
     // A group of many pods shows the first ones.

@@ -209,7 +209,6 @@ impl ReplyRules {
         }
         match value {
             Some(value) => DeliveryOutcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: false },
-            // A gateway's page, or an answer that broke off: the provider may have accepted the message.
             None => DeliveryOutcome::Unknown {
                 reason: format!("HTTP {}, but the answer has no status of the provider", answer.status),
             },

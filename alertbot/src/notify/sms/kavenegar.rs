@@ -66,7 +66,7 @@ impl Kavenegar {
             Err(outcome) => return outcome,
         };
         let json = answer.json().unwrap_or_default();
-        let status = json["return"]["status"].as_i64();
+        let status = scalar_text(&json["return"]["status"]).and_then(|status| status.parse::<i64>().ok());
         match status {
             Some(200) => match scalar_text(&json["entries"][0]["messageid"]) {
                 Some(reference) => DeliveryOutcome::Delivered { reference },

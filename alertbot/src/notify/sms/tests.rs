@@ -247,7 +247,7 @@ async fn every_documented_status_is_classified() {
                 431, 432, 501, 502, 503, 504, 505, 506, 507, 607,
             ],
         ),
-        // apidocs.sms.ir
+        // sms.ir/rest-api
         (
             "sms_ir",
             |url| preset(url, Preset::SmsIr),
@@ -272,6 +272,33 @@ async fn every_documented_status_is_classified() {
             }
         }
     }
+}
+
+/// A proxy's page, a captive portal, an answer that broke off: none is a refusal by the provider.
+#[tokio::test]
+async fn a_success_without_the_providers_status_is_unknown() {
+    type Make = fn(&str) -> Arc<dyn Phone>;
+    let makes: [Make; 5] = [
+        twilio,
+        kavenegar,
+        |url| preset(url, Preset::Vonage),
+        |url| preset(url, Preset::SmsIr),
+        |url| preset(url, Preset::Ghasedak),
+    ];
+    for (number, make) in makes.into_iter().enumerate() {
+        for body in ["", "<html>Welcome</html>", "{}", "null", "[]", "{\"return\": nu"] {
+            let server = Server::answering(200, body).await;
+            let outcome = make(&server.url).send(&call("Disk full")).await;
+            assert!(matches!(outcome, DeliveryOutcome::Unknown { .. }), "{number}, {body:?}: {outcome:?}");
+        }
+        for (status, expected) in [(408, true), (425, true), (503, true), (302, false), (403, false)] {
+            let server = Server::answering(status, "<html>").await;
+            let outcome = make(&server.url).send(&call("Disk full")).await;
+            assert_eq!(matches!(outcome, DeliveryOutcome::TryAgain { .. }), expected, "{number}, HTTP {status}: {outcome:?}");
+        }
+    }
+    let server = Server::answering(200, r#"{"return": {"status": "200"}, "entries": [{"messageid": "7"}]}"#).await;
+    assert_eq!(kavenegar(&server.url).send(&call("Disk full")).await, delivered("7"));
 }
 
 #[tokio::test]

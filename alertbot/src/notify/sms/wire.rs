@@ -72,7 +72,7 @@ fn unanswered(error: &reqwest::Error) -> DeliveryOutcome {
 }
 
 impl ProviderAnswer {
-    /// The outcome of an error status that the provider does not explain.
+    /// The outcome of an answer that the provider's own fields do not explain.
     pub fn failure(&self, explained: &str) -> DeliveryOutcome {
         let reason =
             if explained.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {explained}", self.status) };
@@ -80,7 +80,10 @@ impl ProviderAnswer {
             429 => DeliveryOutcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
             // The gateway may have forwarded the request before it lost the answer.
             502 | 504 => DeliveryOutcome::Unknown { reason },
-            500.. => DeliveryOutcome::TryAgain { reason },
+            // A gateway's page, or an answer that broke off: the provider may have accepted the message.
+            200..300 => DeliveryOutcome::Unknown { reason: format!("{reason}, but the answer has no status of the provider") },
+            // The provider did not read the request.
+            408 | 425 | 500.. => DeliveryOutcome::TryAgain { reason },
             _ => DeliveryOutcome::Refused { reason, dead: false },
         }
     }

@@ -1,5 +1,5 @@
 //! This module is the fault script: three replicas on a replicated PostgreSQL, each behind a proxy, under the load of clients that retry,
-//! while one fault after another hits a replica or the database.
+//! while one fault after another hits a replica, its clock, or the database.
 //!
 //! - Afterwards everything that clients saw is in the journal: acknowledgements, reads, trades on streams. Nothing was executed twice.
 //! - The seed determines the faults, their victims and the requests. The machine's timing adds its own variation.
@@ -10,7 +10,7 @@ use super::record::{Log, Record};
 use super::trader::Trader;
 use super::watcher;
 use crate::random::Random;
-use crate::stage::{Proxy, StagedExchange, StagedServer, seed};
+use crate::stage::{Proxy, StagedExchange, StagedServer, WallClock, seed};
 use anyhow::{Context, Result, ensure};
 use local_parts::Folder;
 use rustix::process::Signal;
@@ -27,7 +27,7 @@ const REPLICAS: usize = 3;
 const CALM: (i64, i64) = (300, 1_500);
 /// Length of a pause and of a cut, ms: shorter and longer than the lease of 3 s.
 const PAUSED: (i64, i64) = (500, 6_000);
-/// Time limit for the next acknowledgement after a fault.
+/// Time limit for the next acknowledgement after a fault, and for a server to notice its clock.
 const BACK: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
@@ -52,14 +52,26 @@ pub enum SoakFault {
     Ended,
     /// Its connections to PostgreSQL are cut for a while.
     CutOff,
+    /// Its wall clock steps by a day or by seconds, and later is right again.
+    ClockStepped,
     /// PostgreSQL's primary crashes, and its synchronous standby is promoted.
     Promoted,
     /// As before, and the primary had shown a batch that the standby lacks. Its time begins when the standby ends.
     TailLost,
 }
 
-const KINDS: [SoakFault; 6] =
-    [SoakFault::Killed, SoakFault::Paused, SoakFault::Ended, SoakFault::CutOff, SoakFault::Promoted, SoakFault::TailLost];
+const KINDS: [SoakFault; 7] = [
+    SoakFault::Killed,
+    SoakFault::Paused,
+    SoakFault::Ended,
+    SoakFault::CutOff,
+    SoakFault::ClockStepped,
+    SoakFault::Promoted,
+    SoakFault::TailLost,
+];
+
+/// Steps of a wall clock, s: each is larger than the bound within which a server leads.
+const STEPS: [i64; 4] = [86_400, 3, -3, -86_400];
 
 /// The longest time without an acknowledgement, by kind of fault.
 #[derive(Debug, Default)]
@@ -76,6 +88,7 @@ pub struct FaultSummary {
 struct Replica {
     exchange: StagedExchange,
     proxy: Proxy,
+    clock: WallClock,
     server: Option<StagedServer>,
 }
 
@@ -173,6 +186,23 @@ async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut FaultSumma
     site.none_differs().await
 }
 
+impl Replica {
+    /// Waits until it says so, and with a wrong clock until it does not lead.
+    async fn knows_that_its_clock_deviates(&self, deviates: bool) -> Result<()> {
+        let server = self.server.as_ref().context("the replica runs")?;
+        let end = Instant::now() + BACK;
+        loop {
+            let says = server.metric("exchange_engine_clock_deviates").await? > 0.0;
+            let leads = server.metric("exchange_engine_leader").await? > 0.0;
+            if says == deviates && !(deviates && leads) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "its clock deviates: {deviates}; it says {says}, and leads: {leads}");
+            sleep(10 * POLL).await;
+        }
+    }
+}
+
 impl Site {
     async fn start(settings: &FaultSettings) -> Result<Self> {
         let folder = Folder::throwaway("faults")?;
@@ -182,9 +212,11 @@ impl Site {
         exchange.migrate().await?;
         seed(&exchange, &url).await?;
         let mut replicas = Vec::new();
-        for _ in 0..REPLICAS {
+        for at in 0..REPLICAS {
             let proxy = Proxy::start(&url).await?;
-            replicas.push(Replica { exchange: exchange.at(&proxy.url(&url)), proxy, server: None });
+            let clock = WallClock::new(folder.path(), &format!("replica-{at}"))?;
+            let exchange = clock.of(exchange.at(&proxy.url(&url)))?;
+            replicas.push(Replica { exchange, proxy, clock, server: None });
         }
         let addresses = watch::Sender::new(Vec::new());
         let mut site = Self { replicas, addresses, cluster, started: 0, _folder: folder };
@@ -252,6 +284,19 @@ impl Site {
                 let back = acknowledged(log, Instant::now()).await;
                 proxy.point_to(&url);
                 back?;
+            }
+            SoakFault::ClockStepped => {
+                let replica = &self.replicas[at];
+                let step = STEPS[random.below(STEPS.len() as u64) as usize];
+                replica.clock.step(step)?;
+                replica.knows_that_its_clock_deviates(true).await.with_context(|| format!("a step of {step} s"))?;
+                sleep(lasts).await;
+                let back = acknowledged(log, Instant::now()).await;
+                replica.clock.step(0)?;
+                back?;
+                replica.knows_that_its_clock_deviates(false).await?;
+                acknowledged(log, Instant::now()).await?;
+                return Ok(format!("replica {at} by {step} s"));
             }
             SoakFault::Promoted | SoakFault::TailLost => {
                 let proxies = self.replicas.iter().map(|replica| &replica.proxy);

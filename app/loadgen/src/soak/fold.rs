@@ -5,6 +5,7 @@ use super::record::Record;
 use crate::foundation::FIRST_ACCOUNT;
 use anyhow::{Context, Result, bail, ensure};
 use exchange::db::journal;
+use exchange_core::money::Time;
 use exchange_core::order::{AccountId, MarketId, Order, OrderId, OrderStatus, TradeId};
 use exchange_core::{Effects, State, TradeRecord, batch};
 use futures::StreamExt;
@@ -12,11 +13,16 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+/// Largest distance of journal time from the database's clock, µs: twice the bound within which a server leads.
+const AHEAD: Time = 1_000_000;
+
 /// The state and history of the journal, up to the last read.
 #[derive(Default)]
 pub struct Fold {
     pub state: State,
     epoch: i64,
+    /// Last sequence and journal time of the batches since the last check of times.
+    times: Vec<(i64, Time)>,
     pub orders: BTreeMap<OrderId, Order>,
     pub trades: BTreeMap<(MarketId, TradeId), TradeRecord>,
     by_client_id: BTreeMap<(AccountId, String), OrderId>,
@@ -62,6 +68,22 @@ impl Fold {
                 self.take(gathered)?;
             }
             ensure!(self.sequence() as i64 == stored.last_sequence, "batch {next} does not match its header");
+            self.times.push((stored.last_sequence, self.state.now()));
+        }
+        drop(stream);
+        self.is_not_ahead(&mut connection).await
+    }
+
+    /// Journal time was never ahead of the database's clock at the time of writing.
+    async fn is_not_ahead(&mut self, connection: &mut PgConnection) -> Result<()> {
+        let written = "SELECT last_seq, (extract(epoch FROM written_at) * 1000000)::bigint FROM journal WHERE last_seq = ANY($1)";
+        let sequences: Vec<i64> = self.times.iter().map(|(sequence, _)| *sequence).collect();
+        let written: BTreeMap<i64, Time> =
+            sqlx::query_as(written).bind(sequences).fetch_all(connection).await?.into_iter().collect();
+        for (sequence, time) in self.times.drain(..) {
+            let written = written.get(&sequence).with_context(|| format!("batch {sequence} is no longer in the journal"))?;
+            let ahead = time - written;
+            ensure!(ahead < AHEAD, "journal time was {ahead} µs ahead of the database's clock at sequence {sequence}");
         }
         Ok(())
     }

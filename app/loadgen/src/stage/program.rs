@@ -186,12 +186,12 @@ pub async fn metric(admin: SocketAddr, name: &str) -> Result<f64> {
     Ok(values.iter().sum())
 }
 
-/// The body of a successful GET.
 /// The metrics of the program with this admin listener.
 pub async fn scrape(admin: SocketAddr) -> Result<String> {
     get(admin, "/metrics").await
 }
 
+/// The body of a successful GET.
 async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let (status, body) = ask(address, path).await?;
     ensure!(status == 200, "{path} answered {status}");

@@ -14,8 +14,8 @@ async fn nothing_acknowledged_is_lost_when_servers_are_killed() {
 /// The short form of the fault script: every kind of fault once, on three replicas and a replicated PostgreSQL.
 #[tokio::test]
 async fn what_clients_saw_is_in_the_journal_after_every_fault() {
-    let settings = faults::FaultSettings { seed: 1, faults: 6, clients: 4, binary: exchange_binary().unwrap() };
+    let settings = faults::FaultSettings { seed: 1, faults: 7, clients: 4, binary: exchange_binary().unwrap() };
     let summary = faults::run(&settings).await.unwrap();
-    assert_eq!(summary.gaps.len(), 6, "{summary:?}");
+    assert_eq!(summary.gaps.len(), 7, "{summary:?}");
     assert!(summary.orders > 50 && summary.trades > 0, "{summary:?}");
 }
