@@ -3,8 +3,8 @@
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity};
 use crate::order::{
-    AccountId, AssetId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderType, PreventedMatch, Side, StpMode,
-    TimeInForce,
+    AccountId, AssetId, ClientId, Contingency, Fill, MarketId, Order, OrderId, OrderListId, OrderType, PreventedMatch, Side,
+    StpMode, TimeInForce,
 };
 use crate::protection::{Breaker, PriceRange};
 use crate::refusal::Refusal;
@@ -90,6 +90,33 @@ pub struct NewOco {
     pub list_client_id: ClientId,
     pub above: OcoLeg,
     pub below: OcoLeg,
+}
+
+/// One-triggers-the-other: a working order, and orders that are placed once it is filled. All are of one account and market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOto {
+    pub list_client_id: ClientId,
+    pub working: NewOrder,
+    pub pending: Pending,
+}
+
+/// What an OTO list places when its working order is filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pending {
+    /// OTO.
+    One(NewOrder),
+    /// OTOCO: an OCO pair of the same side and quantity.
+    Pair { above: NewOrder, below: NewOrder },
+}
+
+impl Pending {
+    /// In order of placement.
+    pub fn orders(&self) -> SmallVec<[&NewOrder; 2]> {
+        match self {
+            Self::One(order) => SmallVec::from_slice(&[order]),
+            Self::Pair { above, below } => SmallVec::from_slice(&[above, below]),
+        }
+    }
 }
 
 /// Rights of an account; all true initially.
@@ -212,6 +239,8 @@ pub enum Command {
         mode: CancelReplaceMode,
     },
     PlaceOco(NewOco),
+    /// Feature level 5.
+    PlaceOto(Box<NewOto>),
     Amend(AmendOrder),
     CancelList {
         account: AccountId,
@@ -238,6 +267,17 @@ impl Command {
         match self {
             Self::Place(new) | Self::CancelReplace { new, .. } => Some((new.account, 1)),
             Self::PlaceOco(new) => Some((new.account, 2)),
+            Self::PlaceOto(new) => Some((new.working.account, if matches!(new.pending, Pending::One(_)) { 2 } else { 3 })),
+            _ => None,
+        }
+    }
+
+    /// The market on which the command may place orders.
+    pub const fn places_on(&self) -> Option<MarketId> {
+        match self {
+            Self::Place(new) | Self::CancelReplace { new, .. } => Some(new.market),
+            Self::PlaceOco(new) => Some(new.market),
+            Self::PlaceOto(new) => Some(new.working.market),
             _ => None,
         }
     }
@@ -250,6 +290,7 @@ impl Command {
             Self::CancelAll { .. } => "cancel_all",
             Self::CancelReplace { .. } => "cancel_replace",
             Self::PlaceOco(_) => "place_oco",
+            Self::PlaceOto(_) => "place_oto",
             Self::CancelList { .. } => "cancel_list",
             Self::Amend(_) => "amend",
             Self::Admin { .. } => "admin",
@@ -280,6 +321,7 @@ pub struct ListReport {
     pub list: OrderListId,
     pub client_id: ClientId,
     pub market: MarketId,
+    pub contingency: Contingency,
     pub done: bool,
     /// Every order that was ever in the list, including orders that ended before the command.
     pub legs: Vec<(OrderId, ClientId)>,

@@ -11,7 +11,9 @@ use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Quantity, Time, notional};
-use crate::order::{AccountId, AssetId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
+use crate::order::{
+    AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderListId, OrderStatus, Side,
+};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::{Link, Slot};
 use crate::protection::{CancelScope, Protection};
@@ -34,7 +36,8 @@ impl State {
         self.sequence += 1;
         match event {
             Event::Clock(time) => self.now = *time,
-            Event::OrderPlaced(placed) => self.order_placed(placed, effects),
+            Event::OrderPlaced(placed) => self.order_placed(placed, false, effects),
+            Event::ExtendedOrderPlaced(order) => self.order_placed(&order.placed, order.pending, effects),
             Event::Trade(trade) => self.traded(trade, effects),
             Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
             Event::MatchDecremented(e) => {
@@ -50,6 +53,11 @@ impl State {
                     self.triggered(slot, *hold, *rests, effects);
                 }
             }
+            Event::PendingActivated { order, hold, rests } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    self.activated(slot, *hold, *rests, effects);
+                }
+            }
             Event::OrderRested { order } => {
                 if let Some(slot) = self.orders.slot(*order) {
                     let market = self.orders.get(slot).market;
@@ -62,18 +70,10 @@ impl State {
                 }
             }
             Event::ListPlaced { list, account, market, client_id } => {
-                self.last_list = self.last_list.max(*list);
-                let list = OrderList {
-                    id: *list,
-                    account: *account,
-                    market: *market,
-                    client_id: *client_id,
-                    orders: SmallVec::new(),
-                    done: false,
-                    created: self.now,
-                    updated: self.now,
-                };
-                self.add_list(list);
+                self.list_placed(*list, *account, *market, *client_id, Contingency::Oco);
+            }
+            Event::OtoPlaced { list, account, market, client_id } => {
+                self.list_placed(*list, *account, *market, *client_id, Contingency::Oto);
             }
             Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::CommandExecuted(_) => {}
             Event::FeatureLevel(level) => self.feature_level = *level,
@@ -206,10 +206,24 @@ impl State {
         }
     }
 
+    fn list_placed(
+        &mut self,
+        id: OrderListId,
+        account: AccountId,
+        market: MarketId,
+        client_id: ClientId,
+        contingency: Contingency,
+    ) {
+        self.last_list = self.last_list.max(id);
+        let (orders, now) = (SmallVec::new(), self.now);
+        self.add_list(OrderList { id, account, market, client_id, contingency, orders, done: false, created: now, updated: now });
+    }
+
     #[inline(never)]
-    fn order_placed(&mut self, e: &OrderPlaced, effects: &mut impl Effects) {
+    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
-        let waits = e.kind.is_algo();
+        let is_algo = e.kind.is_algo();
+        let waits = is_algo || pending;
         let order = Order {
             id: e.order,
             account: e.account,
@@ -218,7 +232,7 @@ impl State {
             kind: e.kind,
             time_in_force: e.time_in_force,
             stp: e.stp,
-            status: OrderStatus::New,
+            status: if pending { OrderStatus::PendingNew } else { OrderStatus::New },
             expiry_reason: ExpiryReason::None,
             working: !waits,
             price: e.price,
@@ -247,12 +261,16 @@ impl State {
             }
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
-            on_market.algo += u32::from(waits);
+            on_market.algo += u32::from(is_algo);
             self.orders.push_back(&mut on_market.chain, slot, Link::Account);
         }
         if waits {
             if let Some(entry) = self.markets.get_mut(usize::from(e.market)) {
-                entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+                if pending {
+                    entry.book.pending.insert(e.order, slot);
+                } else {
+                    entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+                }
             }
         } else if e.rests {
             book(&mut self.markets, e.market, self.sequence).rest(&mut self.orders, slot);
@@ -266,6 +284,31 @@ impl State {
             list.updated = self.now;
             effects.list_changed(list);
         }
+    }
+
+    /// A pending order leaves the queue.
+    #[inline(never)]
+    fn activated(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
+        let Order { id, account, market, kind, side, stop_price, .. } = *self.orders.get(slot);
+        book(&mut self.markets, market, self.sequence).stop_waiting(&mut self.orders, slot);
+        self.note_work(market);
+        let order = self.orders.get_mut(slot);
+        order.status = OrderStatus::New;
+        order.updated = self.now;
+        order.hold += hold;
+        if !kind.is_algo() {
+            order.working = true;
+            order.working_since = self.now;
+        }
+        let asset = hold_asset(&self.markets, self.orders.get(slot));
+        self.transfer(asset, hold, (account, Free), (account, Locked), effects);
+        let book = book(&mut self.markets, market, self.sequence);
+        if kind.is_algo() {
+            book.waiting_mut(kind, side).insert((stop_price, id), slot);
+        } else if rests {
+            book.rest(&mut self.orders, slot);
+        }
+        effects.order_changed(self.orders.get(slot));
     }
 
     fn triggered(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
@@ -504,11 +547,22 @@ impl State {
         }
         self.orders.remove(slot);
         if list != 0 {
-            self.order_of_list_closed(list, effects);
+            self.order_of_list_closed(list, status, effects);
         }
     }
 
-    fn order_of_list_closed(&mut self, id: u64, effects: &mut impl Effects) {
+    fn order_of_list_closed(&mut self, id: u64, status: OrderStatus, effects: &mut impl Effects) {
+        let Some(list) = self.lists.get_mut(&id) else { return };
+        if status == OrderStatus::Filled && list.contingency == Contingency::Oto {
+            let (book, orders) = (&mut self.markets[usize::from(list.market)].book, &mut self.orders);
+            for order in &list.orders {
+                if let Some(slot) = orders.slot(*order) {
+                    book.queue_pending(orders, slot);
+                }
+            }
+            let market = list.market;
+            self.note_work(market);
+        }
         let Some(list) = self.lists.get_mut(&id) else { return };
         list.updated = self.now;
         list.done = list.orders.iter().all(|order| self.orders.slot(*order).is_none());

@@ -77,6 +77,8 @@ pub enum Refusal {
     AmendChangesNothing,
     /// Nothing of the amended order could trade.
     AmendBelowExecuted,
+    /// The feature level does not have lists with pending orders yet.
+    OtoNotSupported,
     /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
@@ -127,6 +129,7 @@ impl fmt::Display for Refusal {
             Self::AmendIncreases => "Order amend (quantity increase) is not supported.",
             Self::AmendChangesNothing => "The requested action would change no state; rejecting",
             Self::AmendBelowExecuted => "Order amend (quantity not above the executed quantity) is not supported.",
+            Self::OtoNotSupported => "OTO orders are not supported for this symbol.",
             Self::Invalid(text) => text,
         })
     }

@@ -5,20 +5,21 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;
-use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
+use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, OTO_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
-use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use crate::order::{Contingency, ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::order_count::OrderCount;
 use crate::orders::{Link, NONE};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Versions 2, 3 and 4 add the fields of feature levels 2, 3 and 4. A state of a lower level is
-/// written in its version, which an earlier release reads.
-pub const SNAPSHOT_FORMAT: u8 = 4;
+/// Newest version of these bytes. Versions 2 to 5 add the fields of feature levels 2 to 5. A state of a lower level is written in its
+/// version, which an earlier release reads.
+pub const SNAPSHOT_FORMAT: u8 = 5;
+const FOURTH_FORMAT: u8 = 4;
 const THIRD_FORMAT: u8 = 3;
 const SECOND_FORMAT: u8 = 2;
 const FIRST_FORMAT: u8 = 1;
@@ -30,10 +31,12 @@ impl State {
         let first = self.feature_level == FIRST_FEATURE_LEVEL;
         let counts = self.feature_level >= FORWARDING_LEVEL;
         let amends = self.feature_level >= AMENDMENT_LEVEL;
-        w.u8(match (first, counts, amends) {
+        let pends = self.feature_level >= OTO_LEVEL;
+        w.u8(match (first, counts, amends, pends) {
             (true, ..) => FIRST_FORMAT,
-            (_, false, _) => SECOND_FORMAT,
-            (_, _, false) => THIRD_FORMAT,
+            (_, false, ..) => SECOND_FORMAT,
+            (_, _, false, _) => THIRD_FORMAT,
+            (.., false) => FOURTH_FORMAT,
             _ => SNAPSHOT_FORMAT,
         });
         if !first {
@@ -70,6 +73,9 @@ impl State {
             w.text(list.client_id.as_str());
             w.i64(list.created);
             w.i64(list.updated);
+            if pends {
+                w.u8(list.contingency as u8);
+            }
             w.u64(list.orders.len() as u64);
             for order in &list.orders {
                 w.u64(*order);
@@ -87,6 +93,9 @@ impl State {
             self.encode_market(entry, &mut w);
             if !first {
                 self.encode_market_of_level_2(entry, &mut w);
+            }
+            if pends {
+                self.encode_pending(entry, &mut w);
             }
         }
         if !first {
@@ -118,6 +127,13 @@ impl State {
                 w.u64(*order);
                 w.u64((*count).into());
             }
+        }
+    }
+
+    fn encode_pending(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
+        w.u64(entry.book.pending.len() as u64);
+        for slot in entry.book.pending.values() {
+            encode_order(self.orders.get(*slot), w);
         }
     }
 
@@ -184,7 +200,7 @@ impl State {
         let mut r = Reader::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 4: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 5: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -220,11 +236,15 @@ impl State {
                 account: r.u32()?,
                 market: r.u16()?,
                 client_id: client_id(&mut r)?,
+                contingency: Contingency::Oco,
                 orders: SmallVec::new(),
                 done: false,
                 created: r.i64()?,
                 updated: r.i64()?,
             };
+            if format > FOURTH_FORMAT {
+                list.contingency = Contingency::from_code(r.u8()?).ok_or(r.error("a contingency type"))?;
+            }
             for _ in 0..r.u64()? {
                 list.orders.push(r.u64()?);
             }
@@ -320,6 +340,14 @@ impl State {
                 let order = decode_order(id, r)?;
                 let slot = self.orders.insert(order);
                 book.push_queued(&mut self.orders, slot);
+                by_account.push((order.id, order.account, slot, order.kind.is_algo()));
+            }
+        }
+        if format > FOURTH_FORMAT {
+            for _ in 0..r.u64()? {
+                let order = decode_order(id, r)?;
+                let slot = self.orders.insert(order);
+                book.pending.insert(order.id, slot);
                 by_account.push((order.id, order.account, slot, order.kind.is_algo()));
             }
         }

@@ -7,7 +7,7 @@ use crate::event::FIRST_FEATURE_LEVEL;
 use crate::ledger::{Balance, Balances, CUSTODY, FEES};
 use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
-use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, Side};
+use crate::order::{AccountId, AssetId, ClientId, Contingency, MarketId, Order, OrderId, OrderListId, Side};
 use crate::order_count::OrderCount;
 use crate::orders::{Chain, Link, NONE, Orders};
 use rustc_hash::FxHashMap;
@@ -27,13 +27,14 @@ pub struct Account {
     pub updated: Time,
 }
 
-/// An OCO pair.
+/// Orders that depend on each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderList {
     pub id: OrderListId,
     pub account: AccountId,
     pub market: MarketId,
     pub client_id: ClientId,
+    pub contingency: Contingency,
     pub orders: SmallVec<[OrderId; 2]>,
     /// None of its orders is open any longer.
     pub done: bool,
@@ -392,7 +393,7 @@ impl State {
         self.markets.get(usize::from(market)).is_some_and(|entry| entry.tripped)
     }
 
-    /// Triggered orders that wait for their turn on a market.
+    /// Triggered and pending orders that wait for their turn on a market.
     pub fn queued_orders(&self, market: MarketId) -> usize {
         self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.queued)
     }

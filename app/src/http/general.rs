@@ -8,7 +8,7 @@ use super::market_data::symbols::{self, Asked};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL};
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, OTO_LEVEL};
 use exchange_core::market::{Filters, MAX_ORDER_AMENDS, Market};
 use exchange_core::money::{Amount, DECIMALS, Decimal};
 use exchange_core::order::StpMode;
@@ -143,7 +143,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
         for (name, allowed) in [
             ("icebergAllowed", false),
             ("ocoAllowed", true),
-            ("otoAllowed", false),
+            ("otoAllowed", state.feature_level() >= OTO_LEVEL),
             ("opoAllowed", false),
             ("quoteOrderQtyMarketAllowed", true),
             ("allowTrailingStop", false),

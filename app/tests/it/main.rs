@@ -35,6 +35,7 @@ mod migrate;
 mod operator;
 mod order_lists;
 mod order_types;
+mod oto;
 mod pooler;
 mod prevented;
 mod probe;

@@ -7,6 +7,7 @@ mod forwarded;
 mod golden;
 mod naive;
 mod order_count;
+mod oto;
 mod properties;
 mod protection;
 mod refusals;

@@ -3,6 +3,7 @@
 
 mod amend;
 mod lists;
+mod oto;
 
 use crate::support::{BTC, MARKET, USDT};
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOrder};
@@ -24,6 +25,8 @@ pub struct Open {
     /// Some(arrival) on the book, None while it waits or takes.
     pub arrived: Option<u64>,
     pub waiting: bool,
+    /// Waits for the working order of its list.
+    pub pending: bool,
     pub amendments: usize,
     pub status: &'static str,
 }
@@ -47,8 +50,8 @@ pub struct Naive {
     queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
-    /// Feature level 4.
-    pub level_4: bool,
+    /// False: feature level 1.
+    pub newest_level: bool,
     arrivals: u64,
     now: i64,
 }
@@ -74,7 +77,7 @@ impl Naive {
             queue: Vec::new(),
             last_id: 0,
             last_list: 0,
-            level_4: true,
+            newest_level: true,
             arrivals: 0,
             now: 0,
         }
@@ -82,7 +85,7 @@ impl Naive {
 
     pub fn run(&mut self, command: &Command, now: i64) -> Answer {
         self.now = now;
-        if matches!(command, Command::Place(_) | Command::CancelReplace { .. } | Command::PlaceOco(_)) {
+        if matches!(command, Command::Place(_) | Command::CancelReplace { .. } | Command::PlaceOco(_) | Command::PlaceOto(_)) {
             while self.step(now) {}
         }
         match command {
@@ -125,6 +128,7 @@ impl Naive {
                 Ok(shown)
             }
             Command::PlaceOco(oco) => self.oco(oco),
+            Command::PlaceOto(oto) => self.oto(oto),
             Command::Amend(amend) => self.amend(amend),
             Command::Tick => Ok(Vec::new()),
             Command::Admin { .. } => panic!("the twin is set up by hand"),
@@ -157,6 +161,19 @@ impl Naive {
     }
 
     fn check_filters(&self, new: &NewOrder, count: usize) -> Result<(), String> {
+        self.check_values(new)?;
+        let f = &self.filters;
+        let mine = || self.open.iter().filter(|o| o.new.account == new.account);
+        if mine().count() + count > f.max_orders as usize {
+            return refuse("Filter failure: MAX_NUM_ORDERS");
+        }
+        if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
+            return refuse("Filter failure: MAX_NUM_ALGO_ORDERS");
+        }
+        Ok(())
+    }
+
+    fn check_values(&self, new: &NewOrder) -> Result<(), String> {
         let f = &self.filters;
         let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
         let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
@@ -198,18 +215,11 @@ impl Naive {
             Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
             _ => {}
         }
-        let mine = || self.open.iter().filter(|o| o.new.account == new.account);
-        if mine().count() + count > f.max_orders as usize {
-            return failure("MAX_NUM_ORDERS");
-        }
-        if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
-            return failure("MAX_NUM_ALGO_ORDERS");
-        }
         Ok(())
     }
 
     fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {
-        if new.stp == StpMode::Decrement && !self.level_4 {
+        if new.stp == StpMode::Decrement && !self.newest_level {
             return refuse("This symbol does not allow the specified self-trade prevention mode.");
         }
         self.check_filters(new, count)?;
@@ -338,6 +348,7 @@ impl Naive {
             list,
             arrived: None,
             waiting,
+            pending: false,
             amendments: 0,
             status: "NEW",
         });
@@ -373,8 +384,11 @@ impl Naive {
         let balance = self.balance(order.new.account, Self::asset(order.new.side));
         balance.1 -= hold;
         balance.0 += hold;
-        let list = order.list;
+        let (list, was_pending) = (order.list, order.pending);
         self.ended.push(order);
+        if list != 0 && !was_pending {
+            self.end_of_working(list, status);
+        }
         if list != 0 && !self.open.iter().any(|o| o.list == list) {
             self.lists.retain(|l| l.0 != list);
         }
@@ -382,8 +396,9 @@ impl Naive {
 
     fn end_others(&mut self, id: u64, status: &'static str) {
         let Some(index) = self.find(id) else { return };
-        let list = self.open[index].list;
-        let others: Vec<u64> = self.open.iter().filter(|o| list != 0 && o.list == list && o.id != id).map(|o| o.id).collect();
+        let Open { list, pending, .. } = self.open[index];
+        let other = |o: &&Open| list != 0 && o.list == list && o.id != id && o.pending == pending;
+        let others: Vec<u64> = self.open.iter().filter(other).map(|o| o.id).collect();
         for other in others {
             self.end(other, status);
         }
@@ -532,10 +547,14 @@ impl Naive {
                 return false;
             }
             let id = self.queue.remove(0);
-            if self.find(id).is_some_and(|i| self.open[i].waiting) {
+            if self.find(id).is_some_and(|i| self.open[i].waiting || self.open[i].pending) {
                 break id;
             }
         };
+        if self.open[self.find(id).unwrap()].pending {
+            self.activate(id);
+            return true;
+        }
         let mark = self.trades.len();
         self.end_others(id, "EXPIRED");
         let me = self.find(id).unwrap();
@@ -579,7 +598,7 @@ impl Naive {
         }
         let fits = match cancel.restriction {
             None => true,
-            Some(CancelRestriction::OnlyNew) => order.executed == 0,
+            Some(CancelRestriction::OnlyNew) => order.executed == 0 && !order.pending,
             Some(CancelRestriction::OnlyPartiallyFilled) => order.executed > 0,
         };
         if !fits {

@@ -52,7 +52,7 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     let mut open: Vec<_> = slow
         .open
         .iter()
-        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting))
+        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting || o.pending))
         .collect();
     open.sort_unstable_by_key(|o| o.0);
     let mut real: Vec<_> = [ALICE, BOB, CAROL]
@@ -98,7 +98,7 @@ fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize, 
     };
     fast.works = pace == Pace::Drained;
     let mut slow = Naive::new(filters, some_commission());
-    slow.level_4 = pace != Pace::AtOnce;
+    slow.newest_level = pace != Pace::AtOnce;
     for account in [ALICE, BOB, CAROL] {
         slow.balances.insert((account, BTC), (units("1000").into(), 0));
         slow.balances.insert((account, USDT), (units("1000000").into(), 0));

@@ -42,6 +42,33 @@ pub const REFUSED: &[&str] = &[
     "belowPegPriceType",
     "belowPegOffsetType",
     "belowPegOffsetValue",
+    "workingIcebergQty",
+    "workingStrategyId",
+    "workingStrategyType",
+    "workingPegPriceType",
+    "workingPegOffsetType",
+    "workingPegOffsetValue",
+    "pendingIcebergQty",
+    "pendingTrailingDelta",
+    "pendingStrategyId",
+    "pendingStrategyType",
+    "pendingPegPriceType",
+    "pendingPegOffsetType",
+    "pendingPegOffsetValue",
+    "pendingAboveIcebergQty",
+    "pendingAboveTrailingDelta",
+    "pendingAboveStrategyId",
+    "pendingAboveStrategyType",
+    "pendingAbovePegPriceType",
+    "pendingAbovePegOffsetType",
+    "pendingAbovePegOffsetValue",
+    "pendingBelowIcebergQty",
+    "pendingBelowTrailingDelta",
+    "pendingBelowStrategyId",
+    "pendingBelowStrategyType",
+    "pendingBelowPegPriceType",
+    "pendingBelowPegOffsetType",
+    "pendingBelowPegOffsetValue",
     "limitIcebergQty",
     "limitStrategyId",
     "limitStrategyType",
@@ -103,14 +130,35 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "endTime" => (Kind::Time, "Inclusive."),
         "side" => (Kind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
         "type" => (Kind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
-        "aboveType" | "belowType" => (Kind::One(legs), "Type of the leg above or below the market."),
+        "workingType" => (Kind::One(|| vec!["LIMIT", "LIMIT_MAKER"]), "Type of the order that is placed at once."),
+        "pendingType" => (
+            Kind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()),
+            "Type of the order that is placed when the working order is filled.",
+        ),
+        "workingSide" | "pendingSide" => (Kind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
+        "workingQuantity" | "pendingQuantity" => (Kind::Decimal, "Quantity in the base asset."),
+        "workingPrice" => (Kind::Decimal, "Price in the quote asset."),
+        "workingTimeInForce" => (Kind::One(time_in_force), "Required for LIMIT."),
+        "aboveType" | "belowType" | "pendingAboveType" | "pendingBelowType" => {
+            (Kind::One(legs), "Type of the leg above or below the market.")
+        }
         "timeInForce" => (Kind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
-        "aboveTimeInForce" | "belowTimeInForce" => (Kind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
+        "pendingTimeInForce" => (Kind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
+        "aboveTimeInForce" | "belowTimeInForce" | "pendingAboveTimeInForce" | "pendingBelowTimeInForce" => {
+            (Kind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT.")
+        }
         "quoteOrderQty" => (Kind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
         "price" if path.ends_with("order/oco") => (Kind::Decimal, "Price of the limit leg."),
         "stopPrice" if path.ends_with("order/oco") => (Kind::Decimal, "Last price at which the stop leg becomes active."),
-        "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
-        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
+        "price" | "abovePrice" | "belowPrice" | "pendingPrice" | "pendingAbovePrice" | "pendingBelowPrice" => {
+            (Kind::Decimal, "Price in the quote asset, for types that have a limit price.")
+        }
+        "stopPrice"
+        | "aboveStopPrice"
+        | "belowStopPrice"
+        | "pendingStopPrice"
+        | "pendingAboveStopPrice"
+        | "pendingBelowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
         "newClientOrderId" if path.ends_with("keepPriority") => {
             (Kind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
@@ -126,6 +174,9 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "stopLimitPrice" => (Kind::Decimal, "Makes the stop leg a STOP_LOSS_LIMIT with this price; else it is a STOP_LOSS."),
         "stopLimitTimeInForce" => (Kind::One(time_in_force), "Required with stopLimitPrice."),
         "limitClientOrderId" | "stopClientOrderId" => (Kind::Text, "Client id of the leg."),
+        "workingClientOrderId" | "pendingClientOrderId" | "pendingAboveClientOrderId" | "pendingBelowClientOrderId" => {
+            (Kind::Text, "Client id of the order. Generated if not sent.")
+        }
         "aboveClientOrderId" | "belowClientOrderId" => (Kind::Text, "Client id of the leg."),
         "newOrderRespType" => (
             Kind::One(|| vec!["ACK", "RESULT", "FULL"]),
