@@ -1,5 +1,6 @@
 //! This module defines the commands of the exchange and their answers. It must not decide them.
 
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity};
 use crate::order::{
@@ -186,6 +187,15 @@ pub enum AdminAction {
     /// Permits events of this level. An earlier release cannot read them, and the level never decreases.
     SetFeatureLevel {
         level: u32,
+    },
+    /// Filters of positions and order lists of one market. Feature level 5.
+    SetMarketLimits {
+        market: MarketId,
+        limits: MarketLimits,
+    },
+    /// Filters of one account over all markets. Feature level 5.
+    SetExchangeLimits {
+        limits: ExchangeLimits,
     },
     SetCommission {
         market: MarketId,

@@ -7,6 +7,7 @@
 mod encoding;
 
 use crate::command::AccountRights;
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{
@@ -257,6 +258,13 @@ pub enum Event {
         hold: Amount,
         rests: bool,
     },
+    /// Level 5.
+    MarketLimitsSet {
+        market: MarketId,
+        limits: MarketLimits,
+    },
+    /// Level 5.
+    ExchangeLimitsSet(ExchangeLimits),
     /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
     /// before it.
     CommandExecuted(CommandExecuted),
@@ -268,7 +276,8 @@ pub enum Event {
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
 /// - 3: kind 40. Followers forward commands.
 /// - 4: kinds 41 and 42, the self-trade prevention mode DECREMENT. Orders can be amended.
-/// - 5: kinds 43 to 45, the expiry reasons OTO_PHASE_ONE_EXPIRED and REJECTED. Lists of the types OTO and OTOCO.
+/// - 5: kinds 43 to 47, the expiry reasons OTO_PHASE_ONE_EXPIRED and REJECTED. Lists of the types OTO and OTOCO, filters of positions and
+///   of counts over all markets.
 pub const FEATURE_LEVEL: u32 = 5;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
@@ -278,6 +287,8 @@ pub const AMENDMENT_LEVEL: u32 = 4;
 pub const DECREMENT_LEVEL: u32 = 4;
 /// The level from which an order list may have pending orders.
 pub const OTO_LEVEL: u32 = 5;
+/// The level from which an operator may set filters of positions, order lists and all markets.
+pub const LIMITS_LEVEL: u32 = 5;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -306,6 +317,8 @@ impl Event {
             Self::FeatureLevel(level) => *level,
             Self::ExtendedOrderPlaced(_)
             | Self::OtoPlaced { .. }
+            | Self::MarketLimitsSet { .. }
+            | Self::ExchangeLimitsSet(_)
             | Self::PendingActivated { .. }
             | Self::OrderClosed { reason: ExpiryReason::OtoPhaseOneExpired | ExpiryReason::Rejected, .. } => 5,
             Self::OrderAmended { .. }

@@ -8,6 +8,7 @@ use crate::command::AccountRights;
 use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, OTO_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
 use crate::order::{Contingency, ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::order_count::OrderCount;
@@ -96,6 +97,7 @@ impl State {
             }
             if pends {
                 self.encode_pending(entry, &mut w);
+                entry.market.limits.encode(&mut w);
             }
         }
         if !first {
@@ -127,6 +129,9 @@ impl State {
                 w.u64(*order);
                 w.u64((*count).into());
             }
+        }
+        if pends {
+            self.limits.encode(&mut w);
         }
     }
 
@@ -274,6 +279,9 @@ impl State {
                 state.amendments.insert(r.u64()?, r.u32()?);
             }
         }
+        if format > FOURTH_FORMAT {
+            state.limits = ExchangeLimits::decode(&mut r)?;
+        }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
 
@@ -302,6 +310,7 @@ impl State {
             filters: Filters::decode(r)?,
             commission: Commission::decode(r)?,
             protection: Protection::default(),
+            limits: MarketLimits::default(),
         };
         let mut entry = MarketEntry::new(market);
         let book = &mut entry.book;
@@ -350,11 +359,14 @@ impl State {
                 book.pending.insert(order.id, slot);
                 by_account.push((order.id, order.account, slot, order.kind.is_algo()));
             }
+            entry.market.limits = MarketLimits::decode(r)?;
         }
         // An account's chain is in order of placement.
         by_account.sort_unstable();
         for (_, account, slot, is_algo) in by_account {
             let owner = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
+            owner.open_everywhere.0 += 1;
+            owner.open_everywhere.1 += u32::from(is_algo);
             let on_market = owner.orders_on_mut(id);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);

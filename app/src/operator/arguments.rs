@@ -1,7 +1,9 @@
 //! This module parses the command line of `exchange admin`. Every answer is one JSON document on stdout. It must not perform an
 //! action.
 
-use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
+use super::request::{
+    Action, BreakerRule, ExchangeLimitChanges, FeeChanges, Fees, FilterChanges, MarketLimitChanges, PriceRangeRule,
+};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -157,6 +159,17 @@ pub enum Market {
     ResetBreaker {
         symbol: String,
     },
+    /// Add or remove filters of positions and order lists
+    SetLimits {
+        symbol: String,
+        #[command(flatten)]
+        limits: MarketLimitChanges,
+    },
+    /// Add or remove filters of one account over all markets (exchangeFilters)
+    SetExchangeLimits {
+        #[command(flatten)]
+        limits: ExchangeLimitChanges,
+    },
     List,
 }
 
@@ -269,6 +282,8 @@ impl Noun {
                 Market::ResetPriceRange { symbol } => Action::SetPriceRange { symbol, rule: None },
                 Market::SetReferencePrice { symbol, price } => Action::SetReferencePrice { symbol, price },
                 Market::SetBreaker { symbol, breaker } => Action::SetBreaker { symbol, breaker: Some(breaker) },
+                Market::SetLimits { symbol, limits } => Action::SetMarketLimits { symbol, limits },
+                Market::SetExchangeLimits { limits } => Action::SetExchangeLimits { limits },
                 Market::ResetBreaker { symbol } => Action::SetBreaker { symbol, breaker: None },
             },
             Self::FeatureLevel(FeatureLevel::Show) => Action::ShowFeatureLevel,

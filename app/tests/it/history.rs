@@ -6,7 +6,6 @@ use exchange::engine::Engine;
 use exchange_core::{
     AmendmentRecord, Effects, OrderList, State, TradeRecord, batch,
     command::{AmendOrder, Command, NewOco, NewOrder, OcoLeg},
-    event::Event,
     market_data::{AggregateTrade, Candle, Interval, PublicTrade},
     money::{Decimal, SCALE},
     order::{AccountId, ClientId, MarketId, Order, OrderType, Side, StpMode, TimeInForce},

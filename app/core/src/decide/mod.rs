@@ -6,6 +6,7 @@
 mod admin;
 mod amend;
 mod cancel;
+mod limits;
 mod matching;
 mod order_list;
 mod oto;

@@ -30,6 +30,7 @@ impl Decision<'_> {
         for leg in [&above, &below] {
             self.may_place(leg, 2)?;
         }
+        self.check_list_count(new.account, new.market)?;
         if above.client_id == below.client_id
             || self.state.list_by_client_id(new.account, new.market, &new.list_client_id).is_some()
         {

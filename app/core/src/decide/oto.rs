@@ -29,6 +29,7 @@ impl Decision<'_> {
         for order in &orders {
             self.may_place(order, orders.len() as u32)?;
         }
+        self.check_list_count(working.account, working.market)?;
         let repeated = |at: usize| orders[..at].iter().any(|earlier| earlier.client_id == orders[at].client_id);
         if (1..orders.len()).any(repeated) || self.state.list_by_client_id(working.account, working.market, client_id).is_some() {
             return Err(Refusal::DuplicateClientOrderId);

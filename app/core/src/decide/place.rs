@@ -73,7 +73,8 @@ impl State {
         let filters = &market.filters;
         let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
         refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
-        refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)
+        refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)?;
+        self.check_limits(new, market, account, count)
     }
 
     /// The filters of prices, quantities and values.
@@ -118,7 +119,7 @@ impl State {
     }
 }
 
-const fn refuse(bad: bool, filter: Filter) -> Result<(), Refusal> {
+pub(super) const fn refuse(bad: bool, filter: Filter) -> Result<(), Refusal> {
     if bad { Err(Refusal::Filter(filter)) } else { Ok(()) }
 }
 

@@ -7,6 +7,7 @@ use crate::command::AccountRights;
 use crate::fields::{
     client_id, decode_commission_option, decode_refusal_option, encode_commission_option, encode_refusal_option,
 };
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::order::{ExpiryReason, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::protection::{Breaker, CancelScope, PriceRange};
@@ -48,6 +49,8 @@ mod kind {
     pub const EXTENDED_ORDER_PLACED: u8 = 43;
     pub const OTO_PLACED: u8 = 44;
     pub const PENDING_ACTIVATED: u8 = 45;
+    pub const MARKET_LIMITS_SET: u8 = 46;
+    pub const EXCHANGE_LIMITS_SET: u8 = 47;
 }
 
 /// Bits of an extended order.
@@ -132,6 +135,15 @@ impl Event {
                 w.u64(*order);
                 w.amount(*hold);
                 w.bool(*rests);
+            }
+            Self::MarketLimitsSet { market, limits } => {
+                w.u8(kind::MARKET_LIMITS_SET);
+                w.u64((*market).into());
+                limits.encode(w);
+            }
+            Self::ExchangeLimitsSet(limits) => {
+                w.u8(kind::EXCHANGE_LIMITS_SET);
+                limits.encode(w);
             }
             Self::OperatorActed { actor, reason, action } => {
                 w.u8(kind::OPERATOR_ACTED);
@@ -357,6 +369,8 @@ impl Event {
             }
             kind::OTO_PLACED => Self::OtoPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? },
             kind::PENDING_ACTIVATED => Self::PendingActivated { order: r.u64()?, hold: r.amount()?, rests: r.bool()? },
+            kind::MARKET_LIMITS_SET => Self::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(r)? },
+            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(r)?),
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

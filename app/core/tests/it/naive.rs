@@ -2,11 +2,13 @@
 //! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
 mod amend;
+mod filters;
 mod lists;
 mod oto;
 
 use crate::support::{BTC, MARKET, USDT};
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOrder};
+use exchange_core::limits::{ExchangeLimits, MarketLimits};
 use exchange_core::market::{Commission, Filters};
 use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ impl Open {
 pub struct Naive {
     pub filters: Filters,
     pub commission: Commission,
+    pub market_limits: MarketLimits,
+    pub limits: ExchangeLimits,
     pub balances: BTreeMap<(AccountId, AssetId), (i128, i128)>,
     pub open: Vec<Open>,
     pub ended: Vec<Open>,
@@ -69,6 +73,8 @@ impl Naive {
         Self {
             filters,
             commission,
+            market_limits: MarketLimits::default(),
+            limits: ExchangeLimits::default(),
             balances: BTreeMap::new(),
             open: Vec::new(),
             ended: Vec::new(),
@@ -158,64 +164,6 @@ impl Naive {
             (0, last) => Some(last.into()),
             _ => Some(quote * ONE / base),
         }
-    }
-
-    fn check_filters(&self, new: &NewOrder, count: usize) -> Result<(), String> {
-        self.check_values(new)?;
-        let f = &self.filters;
-        let mine = || self.open.iter().filter(|o| o.new.account == new.account);
-        if mine().count() + count > f.max_orders as usize {
-            return refuse("Filter failure: MAX_NUM_ORDERS");
-        }
-        if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
-            return refuse("Filter failure: MAX_NUM_ALGO_ORDERS");
-        }
-        Ok(())
-    }
-
-    fn check_values(&self, new: &NewOrder) -> Result<(), String> {
-        let f = &self.filters;
-        let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
-        let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
-        for price in [(new.kind.has_price(), new.price), (new.kind.is_algo(), new.stop_price)] {
-            if price.0 && outside(price.1, f.min_price, f.max_price, f.tick_size) {
-                return failure("PRICE_FILTER");
-            }
-        }
-        let by_quote = new.quote_order_quantity != 0;
-        if !by_quote && outside(new.quantity, f.min_quantity, f.max_quantity, f.step_size) {
-            return failure("LOT_SIZE");
-        }
-        let market_like = !new.kind.has_price();
-        if !by_quote && market_like && outside(new.quantity, f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
-            return failure("MARKET_LOT_SIZE");
-        }
-        let average = self.average();
-        if let (Some(average), false) = (average, market_like) {
-            let (up, down) = if new.side == Side::Buy {
-                (f.bid_multiplier_up, f.bid_multiplier_down)
-            } else {
-                (f.ask_multiplier_up, f.ask_multiplier_down)
-            };
-            let price = i128::from(new.price) * ONE;
-            if price > average * i128::from(up) || price < average * i128::from(down) {
-                return failure("PERCENT_PRICE_BY_SIDE");
-            }
-        }
-        let at = |price: i128| price * i128::from(new.quantity) / ONE;
-        let value = match new.kind {
-            OrderType::Market if by_quote => Some(new.quote_order_quantity),
-            OrderType::Market => average.map(at),
-            OrderType::StopLoss | OrderType::TakeProfit => Some(at(new.stop_price.into())),
-            _ => Some(at(new.price.into())),
-        };
-        match value {
-            Some(0) => return refuse("Price * QTY is zero or less."),
-            Some(v) if v < f.min_notional && (!market_like || f.apply_min_to_market) => return failure("NOTIONAL"),
-            Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
-            _ => {}
-        }
-        Ok(())
     }
 
     fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {

@@ -11,13 +11,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Methods of the REST API and their names in the WebSocket API.
-const METHODS: [(Method, &str, &str); 7] = [
+const METHODS: [(Method, &str, &str); 8] = [
     (Method::Post, "/api/v3/order", "order.place"),
     (Method::Delete, "/api/v3/order", "order.cancel"),
     (Method::Post, "/api/v3/order/cancelReplace", "order.cancelReplace"),
     (Method::Get, "/api/v3/openOrders", "openOrders.status"),
     (Method::Delete, "/api/v3/openOrders", "openOrders.cancelAll"),
     (Method::Post, "/api/v3/orderList/oco", "orderList.place.oco"),
+    (Method::Post, "/api/v3/orderList/otoco", "orderList.place.otoco"),
     (Method::Delete, "/api/v3/orderList", "orderList.cancel"),
 ];
 

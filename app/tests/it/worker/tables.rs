@@ -177,7 +177,7 @@ pub async fn assert_agree(url: &str, events: &[Event]) {
             .unwrap();
     let expected = fold.lists.values().map(|list| {
         let orders: Vec<i64> = list.orders.iter().map(|id| *id as i64).collect();
-        (list.id as i64, list.done, orders, list.updated, code(list.contingency as u8))
+        (list.id as i64, list.done, orders, list.updated, i16::from(list.contingency as u8))
     });
     assert_eq!(lists, expected.collect::<Vec<_>>());
 

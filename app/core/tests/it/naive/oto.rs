@@ -34,6 +34,7 @@ impl Naive {
         for order in &all {
             self.check(order, all.len())?;
         }
+        self.check_list_count(working.account)?;
         let mut ids: Vec<&str> = all.iter().map(|o| o.client_id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();

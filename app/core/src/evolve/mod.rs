@@ -4,21 +4,21 @@
 //! Events come from a decision or from a journal with a valid checksum, so their references exist. An order or account that is
 //! missing is skipped; a missing market or asset is a bug.
 
+mod lists;
+
 use crate::book::Book;
 use crate::command::AccountRights;
 use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
+use crate::limits::MarketLimits;
 use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Quantity, Time, notional};
-use crate::order::{
-    AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderListId, OrderStatus, Side,
-};
+use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::{Link, Slot};
 use crate::protection::{CancelScope, Protection};
-use crate::state::{MarketEntry, OrderList, State};
-use smallvec::SmallVec;
+use crate::state::{MarketEntry, State};
 
 use Bucket::{Free, Locked};
 
@@ -89,6 +89,7 @@ impl State {
                     filters: (**filters).clone(),
                     commission: *commission,
                     protection: Protection::default(),
+                    limits: MarketLimits::default(),
                 };
                 self.markets.push(MarketEntry::new(market));
             }
@@ -129,6 +130,8 @@ impl State {
             | Event::PriceRangeSet { .. }
             | Event::ReferencePriceSet { .. }
             | Event::BreakerSet { .. }
+            | Event::MarketLimitsSet { .. }
+            | Event::ExchangeLimitsSet(_)
             | Event::MarketPaused { .. }
             | Event::TimeSetBack(_) => self.operated(event),
         }
@@ -152,6 +155,12 @@ impl State {
             Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
             Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
             Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
+            Event::MarketLimitsSet { market, limits } => {
+                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
+                    entry.market.limits = *limits;
+                }
+            }
+            Event::ExchangeLimitsSet(limits) => self.limits = *limits,
             Event::TimeSetBack(time) => self.set_time_back(*time),
             Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
             _ => {}
@@ -206,19 +215,6 @@ impl State {
         }
     }
 
-    fn list_placed(
-        &mut self,
-        id: OrderListId,
-        account: AccountId,
-        market: MarketId,
-        client_id: ClientId,
-        contingency: Contingency,
-    ) {
-        self.last_list = self.last_list.max(id);
-        let (orders, now) = (SmallVec::new(), self.now);
-        self.add_list(OrderList { id, account, market, client_id, contingency, orders, done: false, created: now, updated: now });
-    }
-
     #[inline(never)]
     fn order_placed(&mut self, e: &OrderPlaced, pending: bool, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
@@ -259,6 +255,8 @@ impl State {
             if self.feature_level >= FORWARDING_LEVEL {
                 entry.count.add(1, self.now);
             }
+            entry.open_everywhere.0 += 1;
+            entry.open_everywhere.1 += u32::from(is_algo);
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);
@@ -284,31 +282,6 @@ impl State {
             list.updated = self.now;
             effects.list_changed(list);
         }
-    }
-
-    /// A pending order leaves the queue.
-    #[inline(never)]
-    fn activated(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
-        let Order { id, account, market, kind, side, stop_price, .. } = *self.orders.get(slot);
-        book(&mut self.markets, market, self.sequence).stop_waiting(&mut self.orders, slot);
-        self.note_work(market);
-        let order = self.orders.get_mut(slot);
-        order.status = OrderStatus::New;
-        order.updated = self.now;
-        order.hold += hold;
-        if !kind.is_algo() {
-            order.working = true;
-            order.working_since = self.now;
-        }
-        let asset = hold_asset(&self.markets, self.orders.get(slot));
-        self.transfer(asset, hold, (account, Free), (account, Locked), effects);
-        let book = book(&mut self.markets, market, self.sequence);
-        if kind.is_algo() {
-            book.waiting_mut(kind, side).insert((stop_price, id), slot);
-        } else if rests {
-            book.rest(&mut self.orders, slot);
-        }
-        effects.order_changed(self.orders.get(slot));
     }
 
     fn triggered(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
@@ -536,6 +509,8 @@ impl State {
             book.remove(&mut self.orders, slot);
         }
         if let Some(entry) = self.accounts.get_mut(account as usize) {
+            entry.open_everywhere.0 -= 1;
+            entry.open_everywhere.1 -= u32::from(kind.is_algo());
             let on_market = entry.orders_on_mut(market);
             on_market.open -= 1;
             on_market.algo -= u32::from(kind.is_algo());
@@ -548,28 +523,6 @@ impl State {
         self.orders.remove(slot);
         if list != 0 {
             self.order_of_list_closed(list, status, effects);
-        }
-    }
-
-    fn order_of_list_closed(&mut self, id: u64, status: OrderStatus, effects: &mut impl Effects) {
-        let Some(list) = self.lists.get_mut(&id) else { return };
-        if status == OrderStatus::Filled && list.contingency == Contingency::Oto {
-            let (book, orders) = (&mut self.markets[usize::from(list.market)].book, &mut self.orders);
-            for order in &list.orders {
-                if let Some(slot) = orders.slot(*order) {
-                    book.queue_pending(orders, slot);
-                }
-            }
-            let market = list.market;
-            self.note_work(market);
-        }
-        let Some(list) = self.lists.get_mut(&id) else { return };
-        list.updated = self.now;
-        list.done = list.orders.iter().all(|order| self.orders.slot(*order).is_none());
-        if list.done
-            && let Some(list) = self.remove_list(id)
-        {
-            effects.list_changed(&list);
         }
     }
 
