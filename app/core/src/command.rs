@@ -98,19 +98,19 @@ pub struct NewOco {
 pub struct NewOto {
     pub list_client_id: ClientId,
     pub working: NewOrder,
-    pub pending: Pending,
+    pub pending: PendingOrders,
 }
 
 /// What an OTO list places when its working order is filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pending {
+pub enum PendingOrders {
     /// OTO.
     One(NewOrder),
     /// OTOCO: an OCO pair of the same side and quantity.
     Pair { above: NewOrder, below: NewOrder },
 }
 
-impl Pending {
+impl PendingOrders {
     /// In order of placement.
     pub fn orders(&self) -> SmallVec<[&NewOrder; 2]> {
         match self {
@@ -277,7 +277,7 @@ impl Command {
         match self {
             Self::Place(new) | Self::CancelReplace { new, .. } => Some((new.account, 1)),
             Self::PlaceOco(new) => Some((new.account, 2)),
-            Self::PlaceOto(new) => Some((new.working.account, if matches!(new.pending, Pending::One(_)) { 2 } else { 3 })),
+            Self::PlaceOto(new) => Some((new.working.account, if matches!(new.pending, PendingOrders::One(_)) { 2 } else { 3 })),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A filter that is 0 does not exist: exchangeInfo omits it, and nothing checks it.
 
-use crate::codec::{DecodeError, Reader, Sink, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::money::{Decimal, Quantity};
 
 /// Further filters of one market.
@@ -37,12 +37,12 @@ impl MarketLimits {
         format!("maxPosition {position}, maxNumOrderLists {}", shown(self.max_lists))
     }
 
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.i64(self.max_position);
         w.u64(self.max_lists.into());
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self { max_position: r.i64()?, max_lists: r.u32()? })
     }
 }
@@ -54,13 +54,13 @@ impl ExchangeLimits {
         format!("maxNumOrders {orders}, maxNumAlgoOrders {algo}, maxNumOrderLists {lists}")
     }
 
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         for value in [self.max_orders, self.max_algo_orders, self.max_lists] {
             w.u64(value.into());
         }
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self { max_orders: r.u32()?, max_algo_orders: r.u32()?, max_lists: r.u32()? })
     }
 }

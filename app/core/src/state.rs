@@ -10,7 +10,7 @@ use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
 use crate::order::{AccountId, AssetId, ClientId, Contingency, MarketId, Order, OrderId, OrderListId, Side};
 use crate::order_count::OrderCount;
-use crate::orders::{Chain, Link, NONE, Orders};
+use crate::orders::{ChainLink, NONE, OrderChain, Orders};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ pub struct OrderList {
 #[derive(Debug, Clone)]
 pub(crate) struct AccountOrders {
     pub market: MarketId,
-    pub chain: Chain,
+    pub chain: OrderChain,
     pub open: u32,
     pub algo: u32,
     pub lists: u32,
@@ -91,7 +91,7 @@ impl AccountEntry {
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
             // Once per market of the account.
-            self.orders.insert(index, AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0, lists: 0 });
+            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, lists: 0 });
             index
         });
         &mut self.orders[index]
@@ -320,7 +320,7 @@ impl State {
             let mut slot = on_market.chain.first;
             while slot != NONE {
                 found.push(self.orders.get(slot));
-                slot = self.orders.next(slot, Link::Account);
+                slot = self.orders.next(slot, ChainLink::Account);
             }
         }
         found.sort_unstable_by_key(|order| order.id);

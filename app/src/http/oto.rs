@@ -2,15 +2,15 @@
 //! is placed.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::new_order::{self, client_id, market};
 use super::order_count::Counted;
 use super::order_lists::{Names, check_types, leg};
 use super::orders::unexpected;
 use super::parameters::Parameters;
-use super::reports::{Detail, Frame, REPORT_SIZE};
-use exchange_core::command::{Command, NewOrder, NewOto, OcoLeg, Outcome, Pending};
+use super::reports::{Detail, REPORT_SIZE, ReportFrame};
+use exchange_core::command::{Command, NewOrder, NewOto, OcoLeg, Outcome, PendingOrders};
 use exchange_core::event::OTO_LEVEL;
 use exchange_core::money::Quantity;
 use exchange_core::order::{AccountId, MarketId, OrderType, Side, StpMode};
@@ -113,35 +113,35 @@ const PENDING_BELOW: Names = Names {
 };
 
 /// `POST /api/v3/orderList/oto`
-pub async fn place_oto(app: &App, call: &Call<'_>) -> Answer {
-    let list = List::read(app, call)?;
+pub async fn place_oto(app: &App, call: &Call<'_>) -> EndpointResult {
+    let list = ListRequest::read(app, call)?;
     let (side, quantity) = pending_terms(&call.parameters)?;
     let kind = new_order::order_type(&call.parameters, PENDING.kind)?;
     let pending = list.order(side, quantity, leg(&call.parameters, kind, &PENDING)?);
-    submit(app, call, list, Pending::One(pending)).await
+    submit(app, call, list, PendingOrders::One(pending)).await
 }
 
 /// `POST /api/v3/orderList/otoco`
-pub async fn place_otoco(app: &App, call: &Call<'_>) -> Answer {
+pub async fn place_otoco(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
-    let list = List::read(app, call)?;
+    let list = ListRequest::read(app, call)?;
     let (side, quantity) = pending_terms(parameters)?;
     let kinds = [new_order::order_type(parameters, PENDING_ABOVE.kind)?, new_order::order_type(parameters, PENDING_BELOW.kind)?];
     check_types(side, kinds)?;
     let above = list.order(side, quantity, leg(parameters, kinds[0], &PENDING_ABOVE)?);
     let below = list.order(side, quantity, leg(parameters, kinds[1], &PENDING_BELOW)?);
-    submit(app, call, list, Pending::Pair { above, below }).await
+    submit(app, call, list, PendingOrders::Pair { above, below }).await
 }
 
 /// The values that all orders of the list share, and its working order.
-struct List {
+struct ListRequest {
     account: AccountId,
     market: MarketId,
     stp: StpMode,
     working: (Side, Quantity, OcoLeg),
 }
 
-impl List {
+impl ListRequest {
     fn read(app: &App, call: &Call<'_>) -> Result<Self, ApiError> {
         let parameters = &call.parameters;
         let market = market(app, call)?;
@@ -181,7 +181,7 @@ fn mandatory_decimal(parameters: &Parameters<'_>, name: &str) -> Result<Quantity
     Ok(parameters.decimal(name)?.unwrap_or_default())
 }
 
-async fn submit(app: &App, call: &Call<'_>, list: List, pending: Pending) -> Answer {
+async fn submit(app: &App, call: &Call<'_>, list: ListRequest, pending: PendingOrders) -> EndpointResult {
     let parameters = &call.parameters;
     let detail = new_order::detail(parameters)?.unwrap_or(Detail::Result);
     let (side, quantity, ref leg) = list.working;
@@ -197,7 +197,7 @@ async fn submit(app: &App, call: &Call<'_>, list: List, pending: Pending) -> Ans
     let reply = counted.settle(app.engine.submit(command, call.valid_until).await)?;
     let unfilled = reply.unfilled;
     let Outcome::List(placed) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let written = Reply::written(4 * REPORT_SIZE, |json| {
         frame.list(json, &placed, |json, order| frame.placed(json, order, detail, app.engine.committed()));
     });

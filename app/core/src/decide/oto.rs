@@ -9,7 +9,7 @@
 use super::order_list::check_pair;
 use super::place::Terms;
 use super::{Decision, Traded};
-use crate::command::{ListReport, NewOrder, NewOto, Pending, Placed};
+use crate::command::{ListReport, NewOrder, NewOto, PendingOrders, Placed};
 use crate::event::{Event, ExtendedOrder, OTO_LEVEL};
 use crate::order::{Contingency, ExpiryReason, Order, OrderId, OrderListId, OrderStatus, OrderType};
 use crate::orders::Slot;
@@ -131,7 +131,7 @@ impl Decision<'_> {
 }
 
 /// Which orders a list may contain. The edge refuses the types of an OCO pair with separate codes.
-fn check_shape(working: &NewOrder, pending: &Pending) -> Result<(), Refusal> {
+fn check_shape(working: &NewOrder, pending: &PendingOrders) -> Result<(), Refusal> {
     let together = |order: &NewOrder| (order.account, order.market) == (working.account, working.market);
     let legal = matches!(working.kind, OrderType::Limit | OrderType::LimitMaker)
         && pending.orders().into_iter().all(|order| together(order) && order.quote_order_quantity == 0);
@@ -139,12 +139,12 @@ fn check_shape(working: &NewOrder, pending: &Pending) -> Result<(), Refusal> {
         return Err(Refusal::UnsupportedCombination);
     }
     match pending {
-        Pending::One(_) => Ok(()),
-        Pending::Pair { above, below } if (above.side, above.quantity) != (below.side, below.quantity) => {
+        PendingOrders::One(_) => Ok(()),
+        PendingOrders::Pair { above, below } if (above.side, above.quantity) != (below.side, below.quantity) => {
             Err(Refusal::UnsupportedCombination)
         }
         // The last price counts when the pair is placed.
-        Pending::Pair { above, below } => check_pair(above, below, None),
+        PendingOrders::Pair { above, below } => check_pair(above, below, None),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, client_id, units};
 use exchange_core::State;
 use exchange_core::command::{
-    AmendOrder, CancelOrder, Canceled, Command, ListReport, NewOrder, NewOto, Outcome, Pending, Placed,
+    AmendOrder, CancelOrder, Canceled, Command, ListReport, NewOrder, NewOto, Outcome, PendingOrders, Placed,
 };
 use exchange_core::event::{Event, FEATURE_LEVEL};
 use exchange_core::market::MarketStatus;
@@ -18,7 +18,7 @@ fn ends(exchange: &Exchange, from: usize) -> Vec<(u64, OrderStatus, ExpiryReason
     exchange.journal[from..].iter().filter_map(closed).collect()
 }
 
-fn list(exchange: &mut Exchange, working: NewOrder, pending: Pending) -> ListReport {
+fn list(exchange: &mut Exchange, working: NewOrder, pending: PendingOrders) -> ListReport {
     let new = NewOto { list_client_id: client_id("list"), working, pending };
     match exchange.must(&Command::PlaceOto(Box::new(new))) {
         Outcome::List(report) => report,
@@ -45,7 +45,7 @@ fn bracket(exchange: &mut Exchange) -> ListReport {
         NewOrder { price: units("110"), quantity: units("2"), ..exchange.order(ALICE, Side::Sell, OrderType::LimitMaker) };
     let below =
         NewOrder { stop_price: units("90"), quantity: units("2"), ..exchange.order(ALICE, Side::Sell, OrderType::StopLoss) };
-    list(exchange, working, Pending::Pair { above, below })
+    list(exchange, working, PendingOrders::Pair { above, below })
 }
 
 fn order(state: &State, id: u64) -> Order {
@@ -95,7 +95,7 @@ fn a_working_order_filled_at_once_is_shown_with_pending_orders() {
     exchange.place_limit(BOB, Side::Sell, "101", "1");
     let working = exchange.limit(ALICE, Side::Buy, "101", "1");
     let pending = NewOrder { quantity: units("1"), ..exchange.order(ALICE, Side::Sell, OrderType::Market) };
-    let report = list(&mut exchange, working, Pending::One(pending));
+    let report = list(&mut exchange, working, PendingOrders::One(pending));
     assert_eq!(statuses(&report), [OrderStatus::Filled, OrderStatus::PendingNew]);
     assert_eq!((report.orders[0].fills.len(), report.done), (1, false));
     assert_eq!(exchange.state.queued_orders(MARKET), 1);
@@ -137,7 +137,7 @@ fn a_working_order_that_ends_unfilled_ends_the_list() {
         let working = NewOrder { time_in_force: working_tif, ..exchange.limit(ALICE, Side::Buy, "99", "1") };
         let pending = exchange.limit(ALICE, Side::Sell, "105", "1");
         let begun = exchange.journal.len();
-        let report = list(&mut exchange, working, Pending::One(pending));
+        let report = list(&mut exchange, working, PendingOrders::One(pending));
         assert_eq!((statuses(&report), report.done), (vec![OrderStatus::Expired, OrderStatus::Expired], true));
         assert_eq!(report.legs.len(), 2, "an ended list still names its orders");
         let [first, second] = [0, 1].map(|leg| report.legs[leg].0);
@@ -179,7 +179,7 @@ fn a_pending_order_that_cannot_be_placed_is_rejected() {
     let mut exchange = traded_at_100();
     let working = exchange.limit(ALICE, Side::Buy, "99", "1");
     let pending = exchange.limit(ALICE, Side::Sell, "105", "1002");
-    let report = list(&mut exchange, working, Pending::One(pending));
+    let report = list(&mut exchange, working, PendingOrders::One(pending));
     let begun = exchange.journal.len();
     exchange.place_limit(BOB, Side::Sell, "99", "1");
     assert_eq!(ends(&exchange, begun), [(report.legs[1].0, OrderStatus::Expired, ExpiryReason::Rejected)]);
@@ -227,20 +227,24 @@ fn lists_that_no_rule_allows_are_refused() {
     let maker = |price: &str| NewOrder { kind: OrderType::LimitMaker, price: units(price), ..pending.clone() };
     let renamed = |order: &NewOrder| NewOrder { client_id: client_id("other"), ..order.clone() };
     let combination = "Unsupported order combination.";
-    let pair = |above: NewOrder, below: &NewOrder| Pending::Pair { above, below: renamed(below) };
+    let pair = |above: NewOrder, below: &NewOrder| PendingOrders::Pair { above, below: renamed(below) };
     let other_quantity = NewOrder { quantity: units("2"), ..stop.clone() };
     let rows = [
-        (market.clone(), Pending::One(pending.clone()), combination),
-        (working.clone(), Pending::One(by_quote), combination),
-        (working.clone(), Pending::One(NewOrder { account: BOB, ..pending.clone() }), combination),
+        (market.clone(), PendingOrders::One(pending.clone()), combination),
+        (working.clone(), PendingOrders::One(by_quote), combination),
+        (working.clone(), PendingOrders::One(NewOrder { account: BOB, ..pending.clone() }), combination),
         (working.clone(), pair(maker("110"), &other_quantity), combination),
         (working.clone(), pair(market.clone(), &stop), combination),
         (working.clone(), pair(maker("80"), &stop), "The relationship of the prices for the orders is not correct."),
-        (working.clone(), Pending::One(NewOrder { client_id: working.client_id, ..pending.clone() }), "Duplicate order sent."),
-        (working.clone(), Pending::One(NewOrder { price: 1, ..pending.clone() }), "Filter failure: PRICE_FILTER"),
+        (
+            working.clone(),
+            PendingOrders::One(NewOrder { client_id: working.client_id, ..pending.clone() }),
+            "Duplicate order sent.",
+        ),
+        (working.clone(), PendingOrders::One(NewOrder { price: 1, ..pending.clone() }), "Filter failure: PRICE_FILTER"),
         (
             NewOrder { quantity: units("2000"), ..maker("101") },
-            Pending::One(renamed(&pending)),
+            PendingOrders::One(renamed(&pending)),
             "Account has insufficient balance for requested action.",
         ),
     ];
@@ -262,7 +266,7 @@ fn lists_with_pending_orders_need_feature_level_5() {
     let mut old = Exchange::of_level_1(crate::support::filters(), Default::default());
     let working = old.limit(ALICE, Side::Buy, "99", "1");
     let pending = old.limit(ALICE, Side::Sell, "105", "1");
-    let new = NewOto { list_client_id: client_id("list"), working, pending: Pending::One(pending) };
+    let new = NewOto { list_client_id: client_id("list"), working, pending: PendingOrders::One(pending) };
     let refused = old.run(&Command::PlaceOto(Box::new(new))).expect_err("level 1");
     assert_eq!(refused.to_string(), "OTO orders are not supported for this symbol.");
 }

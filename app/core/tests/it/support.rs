@@ -2,7 +2,7 @@
 
 use exchange_core::command::{
     AccountRights, AdminAction, AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, NewOto,
-    OcoLeg, Operator, Outcome, Pending, Placed,
+    OcoLeg, Operator, Outcome, PendingOrders, Placed,
 };
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
@@ -379,7 +379,7 @@ impl Random {
         let pending = if self.chance(50) {
             let order = self.new_order();
             let quantity = if order.quantity == 0 { self.quantity() } else { order.quantity };
-            Pending::One(follows(NewOrder { quote_order_quantity: 0, quantity, ..order }))
+            PendingOrders::One(follows(NewOrder { quote_order_quantity: 0, quantity, ..order }))
         } else {
             let pair = self.oco();
             let order = |leg: &OcoLeg| NewOrder {
@@ -395,7 +395,7 @@ impl Random {
                 quote_order_quantity: 0,
                 client_id: leg.client_id,
             };
-            Pending::Pair { above: order(&pair.above), below: order(&pair.below) }
+            PendingOrders::Pair { above: order(&pair.above), below: order(&pair.below) }
         };
         NewOto { list_client_id: self.id(), working, pending }
     }

@@ -1,7 +1,7 @@
 //! This module is the naive exchange's lists of a working order with orders that wait for it.
 
 use super::{Answer, Naive, Shown, refuse};
-use exchange_core::command::{NewOrder, NewOto, Pending};
+use exchange_core::command::{NewOrder, NewOto, PendingOrders};
 use exchange_core::order::OrderType;
 
 /// Lowest and highest price that places the order in a pair.
@@ -22,8 +22,8 @@ impl Naive {
         }
         let working = oto.working.clone();
         let waiting: Vec<NewOrder> = match &oto.pending {
-            Pending::One(one) => vec![one.clone()],
-            Pending::Pair { above, below } => vec![above.clone(), below.clone()],
+            PendingOrders::One(one) => vec![one.clone()],
+            PendingOrders::Pair { above, below } => vec![above.clone(), below.clone()],
         };
         if let [above, below] = &waiting[..]
             && reach(above).0 <= reach(below).1
