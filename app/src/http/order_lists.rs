@@ -56,7 +56,7 @@ pub const QUERY: &[&str] = &["orderListId", "origClientOrderId"];
 const ORDERS: u32 = 2;
 
 /// Parameter names of one order of a list.
-pub(super) struct Names {
+pub(super) struct LegNames {
     pub kind: &'static str,
     pub client_id: &'static str,
     pub price: &'static str,
@@ -67,7 +67,7 @@ pub(super) struct Names {
     pub peg_prefix: &'static str,
 }
 
-const ABOVE: Names = Names {
+const ABOVE: LegNames = LegNames {
     kind: "aboveType",
     client_id: "aboveClientOrderId",
     price: "abovePrice",
@@ -77,7 +77,7 @@ const ABOVE: Names = Names {
     peg_prefix: "abovePeg",
 };
 
-const BELOW: Names = Names {
+const BELOW: LegNames = LegNames {
     kind: "belowType",
     client_id: "belowClientOrderId",
     price: "belowPrice",
@@ -194,7 +194,7 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
     }
 }
 
-pub(super) fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<OcoLeg, ApiError> {
+pub(super) fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &LegNames) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
     let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;

@@ -6,7 +6,7 @@ use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::new_order::{self, client_id, market};
 use super::order_count::Counted;
-use super::order_lists::{Names, check_types, leg};
+use super::order_lists::{LegNames, check_types, leg};
 use super::orders::unexpected;
 use super::parameters::Parameters;
 use super::reports::{Detail, REPORT_SIZE, ReportFrame};
@@ -72,7 +72,7 @@ pub const OTOCO: &[&str] = list_names!(
 );
 
 /// The stop names belong to no parameter: a working order has a limit price only.
-const WORKING: Names = Names {
+const WORKING: LegNames = LegNames {
     kind: "workingType",
     client_id: "workingClientOrderId",
     price: "workingPrice",
@@ -82,7 +82,7 @@ const WORKING: Names = Names {
     peg_prefix: "workingPeg",
 };
 
-const PENDING: Names = Names {
+const PENDING: LegNames = LegNames {
     kind: "pendingType",
     client_id: "pendingClientOrderId",
     price: "pendingPrice",
@@ -92,7 +92,7 @@ const PENDING: Names = Names {
     peg_prefix: "pendingPeg",
 };
 
-const PENDING_ABOVE: Names = Names {
+const PENDING_ABOVE: LegNames = LegNames {
     kind: "pendingAboveType",
     client_id: "pendingAboveClientOrderId",
     price: "pendingAbovePrice",
@@ -102,7 +102,7 @@ const PENDING_ABOVE: Names = Names {
     peg_prefix: "pendingAbovePeg",
 };
 
-const PENDING_BELOW: Names = Names {
+const PENDING_BELOW: LegNames = LegNames {
     kind: "pendingBelowType",
     client_id: "pendingBelowClientOrderId",
     price: "pendingBelowPrice",
