@@ -106,7 +106,9 @@ pub(crate) struct Book {
     /// Waiting orders by stop price: triggered by a trade at or above it, or at or below it.
     pub above: BTreeMap<(Price, OrderId), Slot>,
     pub below: BTreeMap<(Price, OrderId), Slot>,
-    /// Triggered orders that wait for their turn, in order of arrival.
+    /// Orders that wait for the working order of their list.
+    pub pending: BTreeMap<OrderId, Slot>,
+    /// Triggered orders, and pending orders whose working order is filled, that wait for their turn, in order of arrival.
     queue: OrderChain,
     pub queued: usize,
     /// 0 before the first trade.
@@ -144,6 +146,7 @@ impl Default for Book {
             levels: Default::default(),
             above: BTreeMap::new(),
             below: BTreeMap::new(),
+            pending: BTreeMap::new(),
             queue: OrderChain::EMPTY,
             queued: 0,
             last_price: 0,
@@ -255,20 +258,29 @@ impl Book {
         self.queued += 1;
     }
 
-    /// Removes an order that waits for its price from the index, or one that waits for its turn from the queue.
+    /// Moves a pending order to the queue.
+    pub fn queue_pending(&mut self, orders: &mut Orders, slot: Slot) {
+        if self.pending.remove(&{ orders.get(slot).id }).is_some() {
+            self.push_queued(orders, slot);
+        }
+    }
+
+    /// Removes an order that waits from its index, or one that waits for its turn from the queue.
     pub fn stop_waiting(&mut self, orders: &mut Orders, slot: Slot) {
         if orders.is_queued(slot) {
             orders.unlink(&mut self.queue, slot, ChainLink::Level);
             orders.set_queued(slot, false);
             self.queued -= 1;
-        } else {
-            let order = orders.get(slot);
+            return;
+        }
+        let order = orders.get(slot);
+        if self.pending.remove(&{ order.id }).is_none() {
             let (kind, side, key) = (order.kind, order.side, (order.stop_price, order.id));
             self.waiting_mut(kind, side).remove(&key);
         }
     }
 
-    /// The next triggered order.
+    /// The next order of the queue.
     pub const fn next_queued(&self) -> Option<Slot> {
         if self.queue.first == NONE { None } else { Some(self.queue.first) }
     }
@@ -276,7 +288,7 @@ impl Book {
     /// Any order that rests, waits or is queued here.
     pub fn any_order(&self) -> Option<Slot> {
         let resting = || Side::ALL.iter().find_map(|side| self.best(*side)).map(|(_, level)| level.chain.first);
-        let waiting = || self.above.values().chain(self.below.values()).next().copied();
+        let waiting = || self.above.values().chain(self.below.values()).chain(self.pending.values()).next().copied();
         self.next_queued().or_else(resting).or_else(waiting)
     }
 

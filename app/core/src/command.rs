@@ -1,10 +1,11 @@
 //! This module defines the commands of the exchange and their answers. It must not decide them.
 
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity};
 use crate::order::{
-    AccountId, AssetId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderType, PreventedMatch, Side, StpMode,
-    TimeInForce,
+    AccountId, AssetId, ClientId, Contingency, Fill, MarketId, Order, OrderId, OrderListId, OrderType, PreventedMatch, Side,
+    StpMode, TimeInForce,
 };
 use crate::protection::{Breaker, PriceRange};
 use crate::refusal::Refusal;
@@ -92,6 +93,33 @@ pub struct NewOco {
     pub below: OcoLeg,
 }
 
+/// One-triggers-the-other: a working order, and orders that are placed once it is filled. All are of one account and market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOto {
+    pub list_client_id: ClientId,
+    pub working: NewOrder,
+    pub pending: PendingOrders,
+}
+
+/// What an OTO list places when its working order is filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PendingOrders {
+    /// OTO.
+    One(NewOrder),
+    /// OTOCO: an OCO pair of the same side and quantity.
+    Pair { above: NewOrder, below: NewOrder },
+}
+
+impl PendingOrders {
+    /// In order of placement.
+    pub fn orders(&self) -> SmallVec<[&NewOrder; 2]> {
+        match self {
+            Self::One(order) => SmallVec::from_slice(&[order]),
+            Self::Pair { above, below } => SmallVec::from_slice(&[above, below]),
+        }
+    }
+}
+
 /// Rights of an account; all true initially.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountRights {
@@ -160,6 +188,15 @@ pub enum AdminAction {
     SetFeatureLevel {
         level: u32,
     },
+    /// Filters of positions and order lists of one market. Feature level 5.
+    SetMarketLimits {
+        market: MarketId,
+        limits: MarketLimits,
+    },
+    /// Filters of one account over all markets. Feature level 5.
+    SetExchangeLimits {
+        limits: ExchangeLimits,
+    },
     SetCommission {
         market: MarketId,
         commission: Commission,
@@ -212,6 +249,8 @@ pub enum Command {
         mode: CancelReplaceMode,
     },
     PlaceOco(NewOco),
+    /// Feature level 5.
+    PlaceOto(Box<NewOto>),
     Amend(AmendOrder),
     CancelList {
         account: AccountId,
@@ -238,6 +277,17 @@ impl Command {
         match self {
             Self::Place(new) | Self::CancelReplace { new, .. } => Some((new.account, 1)),
             Self::PlaceOco(new) => Some((new.account, 2)),
+            Self::PlaceOto(new) => Some((new.working.account, if matches!(new.pending, PendingOrders::One(_)) { 2 } else { 3 })),
+            _ => None,
+        }
+    }
+
+    /// The market on which the command may place orders.
+    pub const fn places_on(&self) -> Option<MarketId> {
+        match self {
+            Self::Place(new) | Self::CancelReplace { new, .. } => Some(new.market),
+            Self::PlaceOco(new) => Some(new.market),
+            Self::PlaceOto(new) => Some(new.working.market),
             _ => None,
         }
     }
@@ -250,6 +300,7 @@ impl Command {
             Self::CancelAll { .. } => "cancel_all",
             Self::CancelReplace { .. } => "cancel_replace",
             Self::PlaceOco(_) => "place_oco",
+            Self::PlaceOto(_) => "place_oto",
             Self::CancelList { .. } => "cancel_list",
             Self::Amend(_) => "amend",
             Self::Admin { .. } => "admin",
@@ -280,6 +331,7 @@ pub struct ListReport {
     pub list: OrderListId,
     pub client_id: ClientId,
     pub market: MarketId,
+    pub contingency: Contingency,
     pub done: bool,
     /// Every order that was ever in the list, including orders that ended before the command.
     pub legs: Vec<(OrderId, ClientId)>,

@@ -7,6 +7,7 @@
 mod encoding;
 
 use crate::command::AccountRights;
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{
@@ -92,6 +93,14 @@ pub struct MatchDecremented {
     /// Amounts moved from locked to free.
     pub taker_released: Amount,
     pub maker_released: Amount,
+}
+
+/// A placed order with properties that [`OrderPlaced`] does not contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtendedOrder {
+    pub placed: OrderPlaced,
+    /// Waits until the working order of its list is filled: nothing is locked for it before.
+    pub pending: bool,
 }
 
 // The large variant is the most frequent one; boxing it would cost an allocation per order.
@@ -233,6 +242,29 @@ pub enum Event {
     },
     /// Level 4.
     MatchDecremented(MatchDecremented),
+    /// Level 5.
+    ExtendedOrderPlaced(Box<ExtendedOrder>),
+    /// Level 5. As [`Event::ListPlaced`], for a working order and the orders that wait for it. When the working order is filled, its
+    /// pending orders move to the market's queue.
+    OtoPlaced {
+        list: OrderListId,
+        account: AccountId,
+        market: MarketId,
+        client_id: ClientId,
+    },
+    /// Level 5. The turn of a pending order in the queue: it rests, takes, or waits for its price. `hold` moves from free to locked.
+    PendingActivated {
+        order: OrderId,
+        hold: Amount,
+        rests: bool,
+    },
+    /// Level 5.
+    MarketLimitsSet {
+        market: MarketId,
+        limits: MarketLimits,
+    },
+    /// Level 5.
+    ExchangeLimitsSet(ExchangeLimits),
     /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
     /// before it.
     CommandExecuted(CommandExecuted),
@@ -244,21 +276,51 @@ pub enum Event {
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
 /// - 3: kind 40. Followers forward commands.
 /// - 4: kinds 41 and 42, the self-trade prevention mode DECREMENT. Orders can be amended.
-pub const FEATURE_LEVEL: u32 = 4;
+/// - 5: kinds 43 to 47, the expiry reasons OTO_PHASE_ONE_EXPIRED and REJECTED. Lists of the types OTO and OTOCO, filters of positions and
+///   of counts over all markets.
+pub const FEATURE_LEVEL: u32 = 5;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
 /// The level from which orders can be amended.
 pub const AMENDMENT_LEVEL: u32 = 4;
 /// The level from which orders may have the self-trade prevention mode DECREMENT.
 pub const DECREMENT_LEVEL: u32 = 4;
+/// The level from which an order list may have pending orders.
+pub const OTO_LEVEL: u32 = 5;
+/// The level from which an operator may set filters of positions, order lists and all markets.
+pub const LIMITS_LEVEL: u32 = 5;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
 impl Event {
+    /// The order that this event places.
+    #[inline]
+    pub fn placed(&self) -> Option<&OrderPlaced> {
+        match self {
+            Self::OrderPlaced(placed) => Some(placed),
+            Self::ExtendedOrderPlaced(order) => Some(&order.placed),
+            _ => None,
+        }
+    }
+
+    /// The order list that this event begins.
+    pub const fn placed_list(&self) -> Option<OrderListId> {
+        match self {
+            Self::ListPlaced { list, .. } | Self::OtoPlaced { list, .. } => Some(*list),
+            _ => None,
+        }
+    }
+
     /// The feature level that a reader needs for this event.
     pub const fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::ExtendedOrderPlaced(_)
+            | Self::OtoPlaced { .. }
+            | Self::MarketLimitsSet { .. }
+            | Self::ExchangeLimitsSet(_)
+            | Self::PendingActivated { .. }
+            | Self::OrderClosed { reason: ExpiryReason::OtoPhaseOneExpired | ExpiryReason::Rejected, .. } => 5,
             Self::OrderAmended { .. }
             | Self::MatchDecremented(_)
             | Self::OrderPlaced(OrderPlaced { stp: StpMode::Decrement, .. }) => 4,

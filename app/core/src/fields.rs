@@ -40,7 +40,7 @@ pub(crate) fn decode_refusal_option(r: &mut ByteDecoder<'_>) -> Result<Option<Re
 }
 
 /// Filters by code, from [`FILTER_CODE`] on.
-const FILTERS: [Filter; 8] = [
+const FILTERS: [Filter; 13] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -49,11 +49,16 @@ const FILTERS: [Filter; 8] = [
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
     Filter::MaxNumOrderAmends,
+    Filter::MaxPosition,
+    Filter::MaxNumOrderLists,
+    Filter::ExchangeMaxNumOrders,
+    Filter::ExchangeMaxNumAlgoOrders,
+    Filter::ExchangeMaxNumOrderLists,
 ];
 const FILTER_CODE: u8 = 64;
 const INVALID_CODE: u8 = 32;
 /// Refusals without a field, by code from 1 on.
-const PLAIN: [Refusal; 24] = [
+const PLAIN: [Refusal; 25] = [
     Refusal::UnknownSymbol,
     Refusal::UnknownAccount,
     Refusal::UnknownAsset,
@@ -78,6 +83,7 @@ const PLAIN: [Refusal; 24] = [
     Refusal::AmendChangesNothing,
     Refusal::AmendBelowExecuted,
     Refusal::StpNotAllowed,
+    Refusal::OtoNotSupported,
 ];
 
 impl Refusal {
@@ -248,8 +254,8 @@ mod tests {
             assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
         }
         let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
-        assert_eq!(texts.len(), 33, "the tables name each refusal once: a new one needs a code at the end of its table");
-        for code in [0, 25, 31, 33, 72, 255] {
+        assert_eq!(texts.len(), 39, "the tables name each refusal once: a new one needs a code at the end of its table");
+        for code in [0, 26, 31, 33, 77, 255] {
             assert!(Refusal::decode(&mut ByteDecoder::new(&[code])).is_err(), "{code}");
         }
     }

@@ -15,6 +15,7 @@ pub mod event;
 mod evolve;
 mod fields;
 mod ledger;
+pub mod limits;
 pub mod market;
 pub mod market_data;
 pub mod money;

@@ -1,6 +1,7 @@
 //! This module defines a market and its filters, with names and order of exchangeInfo (filters.md). It must not contain state
 //! that changes with trading.
 
+use crate::limits::MarketLimits;
 use crate::money::{Amount, Decimal, Price, Quantity, Rate, SCALE};
 use crate::order::{AssetId, MarketId, OrderType, StpMode, field_values};
 use crate::protection::Protection;
@@ -275,6 +276,7 @@ pub struct Market {
     pub filters: Filters,
     pub commission: Commission,
     pub protection: Protection,
+    pub limits: MarketLimits,
 }
 
 impl Market {

@@ -108,12 +108,14 @@ field_values! {
         Canceled = 3 "CANCELED",
         Expired = 4 "EXPIRED",
         ExpiredInMatch = 5 "EXPIRED_IN_MATCH",
+        /// Accepted into a list, and placed once the list's working order is filled. Feature level 5.
+        PendingNew = 6 "PENDING_NEW",
     }
 }
 
 impl OrderStatus {
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::New | Self::PartiallyFilled)
+        matches!(self, Self::New | Self::PartiallyFilled | Self::PendingNew)
     }
 }
 
@@ -127,6 +129,20 @@ field_values! {
         UnfilledFok = 4 "UNFILLED_FOK_ORDER_EXPIRED",
         InsufficientLiquidity = 5 "INSUFFICIENT_LIQUIDITY",
         PriceRangeExceeded = 6 "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
+        /// The list's working order ended before it was filled. Feature level 5.
+        OtoPhaseOneExpired = 7 "OTO_PHASE_ONE_EXPIRED",
+        /// A pending order could not be placed when its turn came. Feature level 5.
+        Rejected = 8 "REJECTED",
+    }
+}
+
+field_values! {
+    /// How the orders of a list depend on each other (`contingencyType`).
+    Contingency {
+        /// One of two orders may trade; the other then ends.
+        Oco = 0 "OCO",
+        /// A working order, and one pending order or a pending OCO pair. Feature level 5.
+        Oto = 1 "OTO",
     }
 }
 
@@ -185,7 +201,7 @@ pub struct Order {
     pub stp: StpMode,
     pub status: OrderStatus,
     pub expiry_reason: ExpiryReason,
-    /// On the book, or an active taker; false while a stop waits for its price.
+    /// On the book, or an active taker; false while it waits for a price or for the working order of its list.
     pub working: bool,
     /// Limit price; 0 for MARKET, STOP_LOSS and TAKE_PROFIT.
     pub price: Price,

@@ -6,7 +6,7 @@
 use crate::command::{Amended, CancelReplaceMode, CancelReplaced, Canceled, Command, ListReport, Outcome, Placed};
 use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{CommandExecuted, Event};
-use crate::order::{AccountId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderStatus, PreventedMatch};
+use crate::order::{AccountId, ClientId, Contingency, Fill, MarketId, Order, OrderId, OrderListId, OrderStatus, PreventedMatch};
 use crate::refusal::Refusal;
 use crate::state::State;
 use smallvec::SmallVec;
@@ -33,6 +33,7 @@ pub struct Rebuild<'a> {
 #[derive(Debug)]
 struct Placement {
     id: OrderId,
+    client_id: ClientId,
     order: Option<Order>,
 }
 
@@ -41,6 +42,7 @@ struct ListBefore {
     id: OrderListId,
     client_id: ClientId,
     market: MarketId,
+    contingency: Contingency,
     open: SmallVec<[OrderId; 2]>,
     legs: Vec<(OrderId, ClientId)>,
 }
@@ -62,10 +64,7 @@ impl<'a> Rebuild<'a> {
     /// Reads the parts that `event` is about to remove from `state`.
     pub fn before(&mut self, state: &State, event: &Event) {
         match event {
-            Event::OrderPlaced(placed) if self.places(placed.account, placed.market, placed.client_id) => {
-                self.placed.push(Placement { id: placed.order, order: None });
-            }
-            Event::ListPlaced { list, .. } => self.list = Some(*list),
+            Event::ListPlaced { list, .. } | Event::OtoPlaced { list, .. } => self.list = Some(*list),
             Event::OrderClosed { order, status: OrderStatus::Canceled, .. } => {
                 let list = state.order(*order).map_or(0, |order| order.list);
                 if list != 0
@@ -76,12 +75,19 @@ impl<'a> Rebuild<'a> {
                         id: list,
                         client_id: before.client_id,
                         market: before.market,
+                        contingency: before.contingency,
                         open: before.orders.iter().copied().filter(|id| state.order(*id).is_some()).collect(),
                         legs: state.list_legs(list).to_vec(),
                     });
                 }
             }
-            _ => {}
+            _ => {
+                if let Some(placed) = event.placed()
+                    && self.places(placed.account, placed.market, placed.client_id)
+                {
+                    self.placed.push(Placement { id: placed.order, client_id: placed.client_id, order: None });
+                }
+            }
         }
     }
 
@@ -93,6 +99,11 @@ impl<'a> Rebuild<'a> {
             Command::PlaceOco(new) => {
                 (new.account, new.market) == (account, market)
                     && (new.above.client_id == client_id || new.below.client_id == client_id)
+            }
+            Command::PlaceOto(new) => {
+                let orders = std::iter::once(&new.working).chain(new.pending.orders());
+                (new.working.account, new.working.market) == (account, market)
+                    && orders.into_iter().any(|order| order.client_id == client_id)
             }
             _ => false,
         }
@@ -113,12 +124,32 @@ impl<'a> Rebuild<'a> {
                 let list = self.list?;
                 let orders = self.placed.iter().filter_map(|placement| self.shown(state, placement));
                 let orders = orders.map(Placed::quiet).collect();
-                let (client_id, market, legs) = (new.list_client_id, new.market, state.list_legs(list).to_vec());
-                Outcome::List(ListReport { list, client_id, market, done: false, legs, orders })
+                Outcome::List(self.placed_list(state, list, new.list_client_id, new.market, Contingency::Oco, orders))
+            }
+            Command::PlaceOto(new) => {
+                let working = self.placed(state)?;
+                let pending = self.placed.iter().skip(1).filter_map(|placement| self.shown(state, placement));
+                let orders = std::iter::once(working).chain(pending.map(Placed::quiet)).collect();
+                let (client_id, market) = (new.list_client_id, new.working.market);
+                Outcome::List(self.placed_list(state, self.list?, client_id, market, Contingency::Oto, orders))
             }
             Command::Amend(_) => Outcome::Amended(Box::new(self.amended(state)?)),
             Command::Admin { .. } | Command::Tick => return None,
         })
+    }
+
+    fn placed_list(
+        &self,
+        state: &State,
+        list: OrderListId,
+        client_id: ClientId,
+        market: MarketId,
+        contingency: Contingency,
+        orders: Vec<Placed>,
+    ) -> ListReport {
+        // The list may have ended already, so its orders come from the events.
+        let legs = self.placed.iter().map(|placement| (placement.id, placement.client_id)).collect();
+        ListReport { list, client_id, market, contingency, done: state.list(list).is_none(), legs, orders }
     }
 
     fn amended(&self, state: &State) -> Option<Amended> {
@@ -128,6 +159,7 @@ impl<'a> Rebuild<'a> {
             list: list.id,
             client_id: list.client_id,
             market: list.market,
+            contingency: list.contingency,
             done: false,
             legs: state.list_legs(list.id).to_vec(),
             orders: Vec::new(),
@@ -200,6 +232,7 @@ impl<'a> Rebuild<'a> {
             list: before.id,
             client_id: before.client_id,
             market: before.market,
+            contingency: before.contingency,
             done: state.list(before.id).is_none(),
             legs: before.legs.clone(),
             orders: ended.map(|order| Placed::quiet(*order)).collect(),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// A filter, in the order of exchangeInfo and of the checks.
+/// A filter. The journal stores its position here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Filter {
     Price,
@@ -17,6 +17,11 @@ pub enum Filter {
     MaxNumAlgoOrders,
     /// Checked by an amendment only.
     MaxNumOrderAmends,
+    MaxPosition,
+    MaxNumOrderLists,
+    ExchangeMaxNumOrders,
+    ExchangeMaxNumAlgoOrders,
+    ExchangeMaxNumOrderLists,
 }
 
 impl Filter {
@@ -29,6 +34,11 @@ impl Filter {
             Self::Notional => "NOTIONAL",
             Self::MaxNumOrders => "MAX_NUM_ORDERS",
             Self::MaxNumAlgoOrders => "MAX_NUM_ALGO_ORDERS",
+            Self::MaxPosition => "MAX_POSITION",
+            Self::MaxNumOrderLists => "MAX_NUM_ORDER_LISTS",
+            Self::ExchangeMaxNumOrders => "EXCHANGE_MAX_NUM_ORDERS",
+            Self::ExchangeMaxNumAlgoOrders => "EXCHANGE_MAX_NUM_ALGO_ORDERS",
+            Self::ExchangeMaxNumOrderLists => "EXCHANGE_MAX_NUM_ORDER_LISTS",
             Self::MaxNumOrderAmends => "MAX_NUM_ORDER_AMENDS",
         }
     }
@@ -77,6 +87,8 @@ pub enum Refusal {
     AmendChangesNothing,
     /// Nothing of the amended order could trade.
     AmendBelowExecuted,
+    /// The feature level does not have lists with pending orders yet.
+    OtoNotSupported,
     /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
@@ -127,6 +139,7 @@ impl fmt::Display for Refusal {
             Self::AmendIncreases => "Order amend (quantity increase) is not supported.",
             Self::AmendChangesNothing => "The requested action would change no state; rejecting",
             Self::AmendBelowExecuted => "Order amend (quantity not above the executed quantity) is not supported.",
+            Self::OtoNotSupported => "OTO orders are not supported for this symbol.",
             Self::Invalid(text) => text,
         })
     }

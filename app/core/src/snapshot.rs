@@ -5,20 +5,22 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::command::AccountRights;
-use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
+use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, OTO_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
-use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use crate::order::{Contingency, ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::order_count::OrderCount;
 use crate::orders::{ChainLink, NONE};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Versions 2, 3 and 4 add the fields of feature levels 2, 3 and 4. A state of a lower level is
-/// written in its version, which an earlier release reads.
-pub const SNAPSHOT_FORMAT: u8 = 4;
+/// Newest version of these bytes. Versions 2 to 5 add the fields of feature levels 2 to 5. A state of a lower level is written in its
+/// version, which an earlier release reads.
+pub const SNAPSHOT_FORMAT: u8 = 5;
+const FOURTH_FORMAT: u8 = 4;
 const THIRD_FORMAT: u8 = 3;
 const SECOND_FORMAT: u8 = 2;
 const FIRST_FORMAT: u8 = 1;
@@ -30,10 +32,12 @@ impl State {
         let first = self.feature_level == FIRST_FEATURE_LEVEL;
         let counts = self.feature_level >= FORWARDING_LEVEL;
         let amends = self.feature_level >= AMENDMENT_LEVEL;
-        w.u8(match (first, counts, amends) {
+        let pends = self.feature_level >= OTO_LEVEL;
+        w.u8(match (first, counts, amends, pends) {
             (true, ..) => FIRST_FORMAT,
-            (_, false, _) => SECOND_FORMAT,
-            (_, _, false) => THIRD_FORMAT,
+            (_, false, ..) => SECOND_FORMAT,
+            (_, _, false, _) => THIRD_FORMAT,
+            (.., false) => FOURTH_FORMAT,
             _ => SNAPSHOT_FORMAT,
         });
         if !first {
@@ -70,6 +74,9 @@ impl State {
             w.text(list.client_id.as_str());
             w.i64(list.created);
             w.i64(list.updated);
+            if pends {
+                w.u8(list.contingency as u8);
+            }
             w.u64(list.orders.len() as u64);
             for order in &list.orders {
                 w.u64(*order);
@@ -87,6 +94,10 @@ impl State {
             self.encode_market(entry, &mut w);
             if !first {
                 self.encode_market_of_level_2(entry, &mut w);
+            }
+            if pends {
+                self.encode_pending(entry, &mut w);
+                entry.market.limits.encode(&mut w);
             }
         }
         if !first {
@@ -118,6 +129,16 @@ impl State {
                 w.u64(*order);
                 w.u64((*count).into());
             }
+        }
+        if pends {
+            self.limits.encode(&mut w);
+        }
+    }
+
+    fn encode_pending(&self, entry: &MarketEntry, w: &mut ByteEncoder<impl Sink>) {
+        w.u64(entry.book.pending.len() as u64);
+        for slot in entry.book.pending.values() {
+            encode_order(self.orders.get(*slot), w);
         }
     }
 
@@ -184,7 +205,7 @@ impl State {
         let mut r = ByteDecoder::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 4: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 5: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -220,11 +241,15 @@ impl State {
                 account: r.u32()?,
                 market: r.u16()?,
                 client_id: client_id(&mut r)?,
+                contingency: Contingency::Oco,
                 orders: SmallVec::new(),
                 done: false,
                 created: r.i64()?,
                 updated: r.i64()?,
             };
+            if format > FOURTH_FORMAT {
+                list.contingency = Contingency::from_code(r.u8()?).ok_or(r.error("a contingency type"))?;
+            }
             for _ in 0..r.u64()? {
                 list.orders.push(r.u64()?);
             }
@@ -254,6 +279,9 @@ impl State {
                 state.amendments.insert(r.u64()?, r.u32()?);
             }
         }
+        if format > FOURTH_FORMAT {
+            state.limits = ExchangeLimits::decode(&mut r)?;
+        }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
 
@@ -282,6 +310,7 @@ impl State {
             filters: Filters::decode(r)?,
             commission: Commission::decode(r)?,
             protection: Protection::default(),
+            limits: MarketLimits::default(),
         };
         let mut entry = MarketEntry::new(market);
         let book = &mut entry.book;
@@ -323,10 +352,21 @@ impl State {
                 by_account.push((order.id, order.account, slot, order.kind.is_algo()));
             }
         }
+        if format > FOURTH_FORMAT {
+            for _ in 0..r.u64()? {
+                let order = decode_order(id, r)?;
+                let slot = self.orders.insert(order);
+                book.pending.insert(order.id, slot);
+                by_account.push((order.id, order.account, slot, order.kind.is_algo()));
+            }
+            entry.market.limits = MarketLimits::decode(r)?;
+        }
         // An account's chain is in order of placement.
         by_account.sort_unstable();
         for (_, account, slot, is_algo) in by_account {
             let owner = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
+            owner.open_everywhere.0 += 1;
+            owner.open_everywhere.1 += u32::from(is_algo);
             let on_market = owner.orders_on_mut(id);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);

@@ -5,9 +5,10 @@ use crate::book::{Book, Depth};
 use crate::command::AccountRights;
 use crate::event::FIRST_FEATURE_LEVEL;
 use crate::ledger::{Balance, Balances, CUSTODY, FEES};
+use crate::limits::ExchangeLimits;
 use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
-use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, Side};
+use crate::order::{AccountId, AssetId, ClientId, Contingency, MarketId, Order, OrderId, OrderListId, Side};
 use crate::order_count::OrderCount;
 use crate::orders::{ChainLink, NONE, OrderChain, Orders};
 use rustc_hash::FxHashMap;
@@ -27,13 +28,14 @@ pub struct Account {
     pub updated: Time,
 }
 
-/// An OCO pair.
+/// Orders that depend on each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderList {
     pub id: OrderListId,
     pub account: AccountId,
     pub market: MarketId,
     pub client_id: ClientId,
+    pub contingency: Contingency,
     pub orders: SmallVec<[OrderId; 2]>,
     /// None of its orders is open any longer.
     pub done: bool,
@@ -48,6 +50,7 @@ pub(crate) struct AccountOrders {
     pub chain: OrderChain,
     pub open: u32,
     pub algo: u32,
+    pub lists: u32,
 }
 
 /// Number of an account's markets up to which a linear scan is used.
@@ -63,6 +66,8 @@ pub(crate) struct AccountEntry {
     pub lists: BTreeSet<OrderListId>,
     /// From feature level 3 on.
     pub count: OrderCount,
+    /// Open orders on all markets, and those of them that are algo orders.
+    pub open_everywhere: (u32, u32),
 }
 
 impl AccountEntry {
@@ -86,7 +91,7 @@ impl AccountEntry {
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
             // Once per market of the account.
-            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0 });
+            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, lists: 0 });
             index
         });
         &mut self.orders[index]
@@ -137,6 +142,8 @@ pub struct State {
     pub(crate) asset_by_code: FxHashMap<Box<str>, AssetId>,
     pub(crate) market_by_symbol: FxHashMap<Box<str>, MarketId>,
     pub(crate) account_by_reference: FxHashMap<Box<str>, AccountId>,
+    /// Filters of one account over all markets.
+    pub(crate) limits: ExchangeLimits,
     /// Ordered, because snapshots are.
     pub(crate) credits: BTreeMap<Box<str>, CreditKey>,
     /// Accounts with an operator's cancel-all in progress, each with the last order that existed when it started.
@@ -175,6 +182,7 @@ impl State {
             asset_by_code: FxHashMap::default(),
             market_by_symbol: FxHashMap::default(),
             account_by_reference: FxHashMap::default(),
+            limits: ExchangeLimits::default(),
             credits: BTreeMap::new(),
             clearing_accounts: BTreeMap::new(),
             busy_markets: BTreeSet::new(),
@@ -197,6 +205,7 @@ impl State {
             orders: Vec::new(),
             lists,
             count: OrderCount::default(),
+            open_everywhere: (0, 0),
         });
         self.account_by_reference.insert(reference, id);
     }
@@ -210,6 +219,7 @@ impl State {
         self.list_by_client_id.insert((list.account, list.market, list.client_id), list.id);
         if let Some(entry) = self.accounts.get_mut(list.account as usize) {
             entry.lists.insert(list.id);
+            entry.orders_on_mut(list.market).lists += 1;
         }
         self.lists.insert(list.id, list);
     }
@@ -220,6 +230,7 @@ impl State {
         self.list_by_client_id.remove(&(list.account, list.market, list.client_id));
         if let Some(entry) = self.accounts.get_mut(list.account as usize) {
             entry.lists.remove(&id);
+            entry.orders_on_mut(list.market).lists -= 1;
         }
         Some(list)
     }
@@ -237,6 +248,11 @@ impl State {
     /// Permitted feature level of new events: see [`crate::event::FEATURE_LEVEL`].
     pub const fn feature_level(&self) -> u32 {
         self.feature_level
+    }
+
+    /// Filters of one account over all markets.
+    pub const fn limits(&self) -> ExchangeLimits {
+        self.limits
     }
 
     pub fn markets(&self) -> impl ExactSizeIterator<Item = &Market> {
@@ -392,7 +408,7 @@ impl State {
         self.markets.get(usize::from(market)).is_some_and(|entry| entry.tripped)
     }
 
-    /// Triggered orders that wait for their turn on a market.
+    /// Triggered and pending orders that wait for their turn on a market.
     pub fn queued_orders(&self, market: MarketId) -> usize {
         self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.queued)
     }

@@ -4,7 +4,9 @@
 //! - Both ends may be of different releases. A new kind of command gets a new number; the fields of a number must not change.
 
 use crate::codec::{ByteDecoder, ByteEncoder, DecodeError};
-use crate::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
+use crate::command::{
+    AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, NewOto, OcoLeg, PendingOrders,
+};
 use crate::fields::client_id;
 use crate::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
 
@@ -17,6 +19,8 @@ mod kind {
     pub const CANCEL_LIST: u8 = 6;
     /// From feature level 4 on.
     pub const AMEND: u8 = 7;
+    /// From feature level 5 on.
+    pub const PLACE_OTO: u8 = 8;
 }
 
 type Out<'a> = ByteEncoder<&'a mut Vec<u8>>;
@@ -53,6 +57,10 @@ impl Command {
             Self::PlaceOco(new) => {
                 w.u8(kind::PLACE_OCO);
                 encode_oco(new, &mut w);
+            }
+            Self::PlaceOto(new) => {
+                w.u8(kind::PLACE_OTO);
+                encode_oto(new, &mut w);
             }
             Self::CancelList { account, market, list, client_id } => {
                 w.u8(kind::CANCEL_LIST);
@@ -91,6 +99,7 @@ impl Command {
                 list: Some(r.u64()?).filter(|list| *list != 0),
                 client_id: decode_id(&mut r)?,
             },
+            kind::PLACE_OTO => Self::PlaceOto(Box::new(decode_oto(&mut r)?)),
             kind::AMEND => Self::Amend(decode_amend(&mut r)?),
             _ => return Err(r.error("a command that this release knows")),
         };
@@ -210,6 +219,24 @@ fn decode_oco(r: &mut ByteDecoder<'_>) -> Result<NewOco, DecodeError> {
         above: leg(r)?,
         below: leg(r)?,
     })
+}
+
+fn encode_oto(new: &NewOto, w: &mut Out<'_>) {
+    w.text(new.list_client_id.as_str());
+    encode_order(&new.working, w);
+    w.bool(matches!(new.pending, PendingOrders::Pair { .. }));
+    for order in new.pending.orders() {
+        encode_order(order, w);
+    }
+}
+
+fn decode_oto(r: &mut ByteDecoder<'_>) -> Result<NewOto, DecodeError> {
+    let (list_client_id, working) = (client_id(r)?, decode_order(r)?);
+    let pending = match r.bool()? {
+        false => PendingOrders::One(decode_order(r)?),
+        true => PendingOrders::Pair { above: decode_order(r)?, below: decode_order(r)? },
+    };
+    Ok(NewOto { list_client_id, working, pending })
 }
 
 /// An empty text stands for none: a client order id has at least one character.

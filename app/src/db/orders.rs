@@ -153,7 +153,8 @@ pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterato
     for list in lists {
         let orders: Vec<i64> = list.orders.iter().map(|id| *id as i64).collect();
         sqlx::query(
-            "INSERT INTO order_lists (id, created, updated, account, market, done, client_id, orders) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            "INSERT INTO order_lists (id, created, updated, account, market, done, client_id, orders, contingency)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (id) DO UPDATE SET updated = excluded.updated, done = excluded.done, orders = excluded.orders",
         )
         .bind(list.id as i64)
@@ -164,6 +165,7 @@ pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterato
         .bind(list.done)
         .bind(list.client_id.as_str())
         .bind(orders)
+        .bind(i16::from(list.contingency as u8))
         .execute(&mut *connection)
         .await?;
     }

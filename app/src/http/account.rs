@@ -4,7 +4,7 @@ use super::App;
 use super::commission::account_commission;
 use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
-use super::general::write_filters;
+use super::general::{write_exchange_filters, write_filters};
 use super::new_order::market;
 use super::order_count::unfilled;
 use exchange_core::market::Commission;
@@ -75,7 +75,7 @@ pub async fn commission(app: &App, call: &Call<'_>) -> EndpointResult {
     Ok(Reply::written(1024, |json| account_commission(json, symbol, &commission)))
 }
 
-/// `GET /api/v3/myFilters`: every filter of the market; none is of one account.
+/// `GET /api/v3/myFilters`: every filter of the market and of the exchange; each applies to every account.
 pub async fn filters(app: &App, call: &Call<'_>) -> EndpointResult {
     call.account()?;
     let market = market(app, call)?;
@@ -83,7 +83,7 @@ pub async fn filters(app: &App, call: &Call<'_>) -> EndpointResult {
     let market = committed.state.market(market).ok_or(ApiError::SYMBOL)?;
     Ok(Reply::written(1_536, |json| {
         json.object(|json| {
-            json.key("exchangeFilters").array([(); 0], |_, ()| {});
+            write_exchange_filters(json.key("exchangeFilters"), committed.state.limits());
             write_filters(json.key("symbolFilters"), &committed.state, market);
             json.key("assetFilters").array([(); 0], |_, ()| {});
         });

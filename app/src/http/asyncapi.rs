@@ -11,7 +11,7 @@ use crate::streams::account::{self, MarketNames};
 use crate::streams::market::{self, DepthUpdate};
 use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade};
 use exchange_core::order::{
-    AssetId, ClientId, ExpiryReason, MarketId, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce,
+    AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce,
 };
 use exchange_core::{Balance, OrderList};
 use serde_json::{Map, Value, json};
@@ -298,6 +298,7 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         account: 2,
         market: 0,
         client_id,
+        contingency: Contingency::Oco,
         orders: [1].into_iter().collect(),
         done: false,
         created: SAMPLE_TIME,

@@ -8,8 +8,9 @@ use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL};
-use exchange_core::market::{Filters, MAX_ORDER_AMENDS, Market};
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, OTO_LEVEL};
+use exchange_core::limits::ExchangeLimits;
+use exchange_core::market::{MAX_ORDER_AMENDS, Market};
 use exchange_core::money::{Amount, DECIMALS, Decimal};
 use exchange_core::order::StpMode;
 use exchange_core::refusal::Filter;
@@ -41,14 +42,14 @@ pub async fn exchange_info(app: &App, call: &Call<'_>) -> EndpointResult {
     if named && (permitted.is_some() || parameters.has("symbolStatus")) {
         return Err(symbols::BAD_COMBINATION);
     }
-    let rules: Vec<Bytes> = {
+    let (rules, limits_of_all): (Vec<Bytes>, ExchangeLimits) = {
         let committed = app.engine.committed().read();
         let markets = match symbols::asked(&committed.state, parameters)? {
             SymbolSelection::One(market) => vec![market],
             SymbolSelection::Many(markets) => markets,
         };
         let markets = if permitted == Some(false) { Vec::new() } else { markets };
-        app.symbol_rules.of(&committed.state, &markets, show_sets)
+        (app.symbol_rules.of(&committed.state, &markets, show_sets), committed.state.limits())
     };
     let limits = app.limits.settings();
     Ok(Reply::written(512 + rules.iter().map(Bytes::len).sum::<usize>(), |json| {
@@ -68,7 +69,7 @@ pub async fn exchange_info(app: &App, call: &Call<'_>) -> EndpointResult {
                     json.key("limit").integer(limit);
                 });
             });
-            json.key("exchangeFilters").array([(); 0], |_, ()| {});
+            write_exchange_filters(json.key("exchangeFilters"), limits_of_all);
             json.key("symbols").array(&rules, |json, rules| json.raw(rules));
         });
     }))
@@ -143,7 +144,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
         for (name, allowed) in [
             ("icebergAllowed", false),
             ("ocoAllowed", true),
-            ("otoAllowed", false),
+            ("otoAllowed", state.feature_level() >= OTO_LEVEL),
             ("opoAllowed", false),
             ("quoteOrderQtyMarketAllowed", true),
             ("allowTrailingStop", false),
@@ -167,7 +168,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
 }
 
 /// In the order of the checks.
-const FILTERS: [Filter; 8] = [
+const FILTERS: [Filter; 10] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -175,17 +176,40 @@ const FILTERS: [Filter; 8] = [
     Filter::Notional,
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
+    Filter::MaxPosition,
+    Filter::MaxNumOrderLists,
     Filter::MaxNumOrderAmends,
 ];
 
 /// The filters of a market at the state's feature level.
 pub(super) fn write_filters(json: &mut Json, state: &State, market: &Market) {
     let amends = state.feature_level() >= AMENDMENT_LEVEL;
-    let filters = FILTERS.into_iter().filter(|filter| amends || *filter != Filter::MaxNumOrderAmends);
-    json.array(filters, |json, filter| write_filter(json, filter, &market.filters));
+    let applies = |filter: &Filter| match filter {
+        Filter::MaxNumOrderAmends => amends,
+        Filter::MaxPosition => market.limits.max_position > 0,
+        Filter::MaxNumOrderLists => market.limits.max_lists > 0,
+        _ => true,
+    };
+    json.array(FILTERS.into_iter().filter(applies), |json, filter| write_filter(json, filter, market));
 }
 
-fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
+/// The filters of one account over all markets.
+pub(super) fn write_exchange_filters(json: &mut Json, limits: ExchangeLimits) {
+    let rows = [
+        (Filter::ExchangeMaxNumOrders, "maxNumOrders", limits.max_orders),
+        (Filter::ExchangeMaxNumAlgoOrders, "maxNumAlgoOrders", limits.max_algo_orders),
+        (Filter::ExchangeMaxNumOrderLists, "maxNumOrderLists", limits.max_lists),
+    ];
+    json.array(rows.into_iter().filter(|row| row.2 > 0), |json, (filter, name, most)| {
+        json.object(|json| {
+            json.key("filterType").text(filter.text());
+            json.key(name).integer(most);
+        });
+    });
+}
+
+fn write_filter(json: &mut Json, filter: Filter, market: &Market) {
+    let values = &market.filters;
     json.object(|json| {
         json.key("filterType").text(filter.text());
         match filter {
@@ -223,6 +247,10 @@ fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
             }
             Filter::MaxNumOrders => json.key("maxNumOrders").integer(values.max_orders),
             Filter::MaxNumAlgoOrders => json.key("maxNumAlgoOrders").integer(values.max_algo_orders),
+            Filter::MaxPosition => json.key("maxPosition").decimal(market.limits.max_position),
+            Filter::MaxNumOrderLists => json.key("maxNumOrderLists").integer(market.limits.max_lists),
+            // Of an account over all markets: see `write_exchange_filters`.
+            Filter::ExchangeMaxNumOrders | Filter::ExchangeMaxNumAlgoOrders | Filter::ExchangeMaxNumOrderLists => {}
             Filter::MaxNumOrderAmends => json.key("maxNumOrderAmends").integer(MAX_ORDER_AMENDS),
         }
     });

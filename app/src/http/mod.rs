@@ -29,6 +29,7 @@ pub mod openapi;
 mod order_count;
 mod order_lists;
 mod orders;
+mod oto;
 mod pages;
 pub mod parameters;
 mod prevented;
@@ -201,6 +202,10 @@ endpoints! {
         => amend::amendments, "account", Fixed(4), UserData, amend::AMENDMENTS;
     POST "/api/v3/orderList/oco" "New order list: one-cancels-the-other (OCO)"
         => order_lists::place_oco, "trading", Fixed(1), Trade, order_lists::OCO;
+    POST "/api/v3/orderList/oto" "New order list: one-triggers-the-other (OTO)"
+        => oto::place_oto, "trading", Fixed(1), Trade, oto::OTO;
+    POST "/api/v3/orderList/otoco" "New order list: one-triggers-a-one-cancels-the-other (OTOCO)"
+        => oto::place_otoco, "trading", Fixed(1), Trade, oto::OTOCO;
     POST "/api/v3/order/oco" "New OCO pair; deprecated: POST /api/v3/orderList/oco has every form"
         => legacy_oco::place, "trading", Fixed(1), Trade, legacy_oco::OCO;
     GET "/api/v3/orderList" "One order list"
@@ -263,8 +268,6 @@ endpoints! {
 
 /// Endpoints of Binance that this exchange does not support: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[
-    (Method::POST, "/api/v3/orderList/oto"),
-    (Method::POST, "/api/v3/orderList/otoco"),
     (Method::POST, "/api/v3/orderList/opo"),
     (Method::POST, "/api/v3/orderList/opoco"),
     (Method::POST, "/api/v3/sor/order"),

@@ -115,7 +115,14 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
 ///
 /// Returns -1102 if missing, -1117 if neither BUY nor SELL.
 pub fn side(parameters: &Parameters<'_>) -> Result<Side, ApiError> {
-    Side::from_text(parameters.mandatory("side")?).ok_or(ApiError::SIDE)
+    side_of(parameters, "side")
+}
+
+/// # Errors
+///
+/// Returns -1102 if missing, -1117 if neither BUY nor SELL.
+pub fn side_of(parameters: &Parameters<'_>, name: &str) -> Result<Side, ApiError> {
+    Side::from_text(parameters.mandatory(name)?).ok_or(ApiError::SIDE)
 }
 
 /// # Errors

@@ -1,4 +1,4 @@
-//! This module serves order lists: place, query and cancel an OCO pair. It must not decide which leg ends the other.
+//! This module serves order lists: place an OCO pair, query and cancel any list. It must not decide which leg ends the other.
 
 use super::App;
 use super::endpoint::{Call, EndpointResult, Reply};
@@ -55,19 +55,19 @@ pub const QUERY: &[&str] = &["orderListId", "origClientOrderId"];
 /// Orders in a pair.
 const ORDERS: u32 = 2;
 
-/// Parameter names of one leg.
-struct Names {
-    kind: &'static str,
-    client_id: &'static str,
-    price: &'static str,
+/// Parameter names of one order of a list.
+pub(super) struct LegNames {
+    pub kind: &'static str,
+    pub client_id: &'static str,
+    pub price: &'static str,
     /// The stop price, and the parameter that Binance accepts instead.
-    stop: [&'static str; 2],
-    time_in_force: &'static str,
-    unsupported: [&'static str; 4],
-    peg_prefix: &'static str,
+    pub stop: [&'static str; 2],
+    pub time_in_force: &'static str,
+    pub unsupported: [&'static str; 4],
+    pub peg_prefix: &'static str,
 }
 
-const ABOVE: Names = Names {
+const ABOVE: LegNames = LegNames {
     kind: "aboveType",
     client_id: "aboveClientOrderId",
     price: "abovePrice",
@@ -77,7 +77,7 @@ const ABOVE: Names = Names {
     peg_prefix: "abovePeg",
 };
 
-const BELOW: Names = Names {
+const BELOW: LegNames = LegNames {
     kind: "belowType",
     client_id: "belowClientOrderId",
     price: "belowPrice",
@@ -194,7 +194,7 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
     }
 }
 
-fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<OcoLeg, ApiError> {
+pub(super) fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &LegNames) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
     let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;
@@ -202,7 +202,7 @@ fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<Oc
 }
 
 /// Types allowed above and below.
-fn check_types(side: Side, [above, below]: [OrderType; 2]) -> Result<(), ApiError> {
+pub(super) fn check_types(side: Side, [above, below]: [OrderType; 2]) -> Result<(), ApiError> {
     use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
     let stop_loss = |kind| matches!(kind, StopLoss | StopLossLimit);
     let take_profit = |kind| matches!(kind, TakeProfit | TakeProfitLimit);

@@ -8,7 +8,7 @@ use exchange_core::State;
 use exchange_core::command::{Amended, Canceled, ListReport, Placed};
 use exchange_core::market::Market;
 use exchange_core::money::Time;
-use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId, PreventedMatch};
+use exchange_core::order::{ClientId, Contingency, ExpiryReason, Fill, Order, OrderId, OrderListId, PreventedMatch};
 
 /// Maximum size of an order report without fills: one allocation is enough for nearly every reply.
 pub const REPORT_SIZE: usize = 640;
@@ -123,7 +123,7 @@ impl ReportFrame<'_> {
             if let Some(list) = &amended.list {
                 json.key("listStatus").object(|json| {
                     json.key("orderListId").integer(list.list);
-                    json.key("contingencyType").text("OCO");
+                    json.key("contingencyType").text(list.contingency.text());
                     json.key("listOrderStatus").text("EXECUTING");
                     json.key("listClientOrderId").text(list.client_id.as_str());
                     json.key("symbol").text(self.symbol);
@@ -145,7 +145,8 @@ impl ReportFrame<'_> {
     /// that the command affected.
     pub fn list(&self, json: &mut Json, list: &ListReport, mut report: impl FnMut(&mut Json, &Placed)) {
         json.object(|json| {
-            self.list_fields(json, list.list, list.done, &list.client_id, list.legs.iter().copied());
+            let names = (list.list, &list.client_id);
+            self.list_fields(json, names, list.contingency, list.done, list.legs.iter().copied());
             json.key("orderReports").array(&list.orders, |json, placed| report(json, placed));
         });
     }
@@ -153,20 +154,21 @@ impl ReportFrame<'_> {
     /// The current state of a list; `time` of the frame is its last change.
     pub fn list_status(&self, json: &mut Json, details: &ListDetails) {
         let list = &details.list;
-        json.object(|json| self.list_fields(json, list.id, list.done, &list.client_id, details.orders.iter().copied()));
+        let names = (list.id, &list.client_id);
+        json.object(|json| self.list_fields(json, names, list.contingency, list.done, details.orders.iter().copied()));
     }
 
     fn list_fields(
         &self,
         json: &mut Json,
-        id: OrderListId,
+        (id, client_id): (OrderListId, &ClientId),
+        contingency: Contingency,
         done: bool,
-        client_id: &ClientId,
         orders: impl Iterator<Item = (OrderId, ClientId)>,
     ) {
         let (status, order_status) = if done { ("ALL_DONE", "ALL_DONE") } else { ("EXEC_STARTED", "EXECUTING") };
         json.key("orderListId").integer(id);
-        json.key("contingencyType").text("OCO");
+        json.key("contingencyType").text(contingency.text());
         json.key("listStatusType").text(status);
         json.key("listOrderStatus").text(order_status);
         json.key("listClientOrderId").text(client_id.as_str());

@@ -5,7 +5,8 @@
 use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, ProbeMetrics, StreamMetrics, WorkerMetrics};
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
-const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "amend", "admin"];
+const COMMANDS: &[&str] =
+    &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "place_oto", "cancel_list", "amend", "admin"];
 const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailable", "unknown"];
 /// The replica whose state differs from the journal.
 const WRONG: &[&str] = &["self", "leader", "unknown"];

@@ -1,7 +1,9 @@
 //! This module parses the command line of `exchange admin`. Every answer is one JSON document on stdout. It must not perform an
 //! action.
 
-use super::request::{BreakerRule, FeeChanges, Fees, FilterChanges, OperatorCommand, PriceRangeRule};
+use super::request::{
+    BreakerRule, ExchangeLimitChanges, FeeChanges, Fees, FilterChanges, MarketLimitChanges, OperatorCommand, PriceRangeRule,
+};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -157,6 +159,17 @@ pub enum MarketCommand {
     ResetBreaker {
         symbol: String,
     },
+    /// Add or remove filters of positions and order lists
+    SetLimits {
+        symbol: String,
+        #[command(flatten)]
+        limits: MarketLimitChanges,
+    },
+    /// Add or remove filters of one account over all markets (exchangeFilters)
+    SetExchangeLimits {
+        #[command(flatten)]
+        limits: ExchangeLimitChanges,
+    },
     List,
 }
 
@@ -269,6 +282,8 @@ impl Noun {
                 MarketCommand::ResetPriceRange { symbol } => OperatorCommand::SetPriceRange { symbol, rule: None },
                 MarketCommand::SetReferencePrice { symbol, price } => OperatorCommand::SetReferencePrice { symbol, price },
                 MarketCommand::SetBreaker { symbol, breaker } => OperatorCommand::SetBreaker { symbol, breaker: Some(breaker) },
+                MarketCommand::SetLimits { symbol, limits } => OperatorCommand::SetMarketLimits { symbol, limits },
+                MarketCommand::SetExchangeLimits { limits } => OperatorCommand::SetExchangeLimits { limits },
                 MarketCommand::ResetBreaker { symbol } => OperatorCommand::SetBreaker { symbol, breaker: None },
             },
             Self::FeatureLevel(FeatureLevel::Show) => OperatorCommand::ShowFeatureLevel,

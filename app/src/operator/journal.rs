@@ -75,6 +75,22 @@ pub(super) fn admin_action(names: &JournalNames<'_>, action: &OperatorCommand) -
             let breaker = breaker.as_ref().map(breaker_of).transpose()?;
             AdminAction::SetBreaker { market: names.market(symbol)?.id, breaker }
         }
+        OperatorCommand::SetMarketLimits { symbol, limits } => {
+            let market = names.market(symbol)?;
+            let mut changed = market.limits;
+            if let Some(text) = &limits.max_position {
+                changed.max_position = number("max-position", text)?;
+            }
+            changed.max_lists = limits.max_order_lists.unwrap_or(changed.max_lists);
+            AdminAction::SetMarketLimits { market: market.id, limits: changed }
+        }
+        OperatorCommand::SetExchangeLimits { limits } => {
+            let mut changed = names.0.state.limits();
+            changed.max_orders = limits.max_orders.unwrap_or(changed.max_orders);
+            changed.max_algo_orders = limits.max_algo_orders.unwrap_or(changed.max_algo_orders);
+            changed.max_lists = limits.max_order_lists.unwrap_or(changed.max_lists);
+            AdminAction::SetExchangeLimits { limits: changed }
+        }
         OperatorCommand::SetFeatureLevel { level } => AdminAction::SetFeatureLevel { level: *level },
         OperatorCommand::CreateAccount { reference } => AdminAction::CreateAccount { reference: reference.as_str().into() },
         OperatorCommand::CancelOrders { account } => AdminAction::CancelAccountOrders { account: names.account(account)? },

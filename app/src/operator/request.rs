@@ -68,6 +68,13 @@ pub enum OperatorCommand {
         symbol: String,
         breaker: Option<BreakerRule>,
     },
+    SetMarketLimits {
+        symbol: String,
+        limits: MarketLimitChanges,
+    },
+    SetExchangeLimits {
+        limits: ExchangeLimitChanges,
+    },
     ShowFeatureLevel,
     SetFeatureLevel {
         level: u32,
@@ -136,6 +143,8 @@ impl OperatorCommand {
             Self::SetPriceRange { .. } => "set_price_range",
             Self::SetReferencePrice { .. } => "set_reference_price",
             Self::SetBreaker { .. } => "set_breaker",
+            Self::SetMarketLimits { .. } => "set_market_limits",
+            Self::SetExchangeLimits { .. } => "set_exchange_limits",
             Self::ShowFeatureLevel => "show_feature_level",
             Self::SetFeatureLevel { .. } => "set_feature_level",
             Self::ListMarkets => "list_markets",
@@ -201,6 +210,31 @@ pub struct FeeChanges {
     /// Rate of the taker order [new markets: 0.001]
     #[arg(long = "taker-rate")]
     pub taker: Option<String>,
+}
+
+/// Further filters of one market. 0 removes a filter, an absent one is unchanged.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub struct MarketLimitChanges {
+    /// MAX_POSITION maxPosition, in the base asset
+    #[arg(long)]
+    pub max_position: Option<String>,
+    /// MAX_NUM_ORDER_LISTS maxNumOrderLists
+    #[arg(long)]
+    pub max_order_lists: Option<u32>,
+}
+
+/// Filters of one account over all markets. 0 removes a filter, an absent one is unchanged.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub struct ExchangeLimitChanges {
+    /// EXCHANGE_MAX_NUM_ORDERS maxNumOrders
+    #[arg(long)]
+    pub max_orders: Option<u32>,
+    /// EXCHANGE_MAX_NUM_ALGO_ORDERS maxNumAlgoOrders
+    #[arg(long)]
+    pub max_algo_orders: Option<u32>,
+    /// EXCHANGE_MAX_NUM_ORDER_LISTS maxNumOrderLists
+    #[arg(long)]
+    pub max_order_lists: Option<u32>,
 }
 
 /// Filters by the names of exchangeInfo. An absent filter is unchanged (a new market uses its default).

@@ -66,7 +66,7 @@ pub fn event(json: &mut Json, unit: TimeUnit, names: &impl MarketNames, event: &
             let symbol = names.symbol(list.market);
             json.key("s").text(symbol);
             json.key("g").integer(list.id);
-            json.key("c").text("OCO");
+            json.key("c").text(list.contingency.text());
             json.key("l").text(status);
             json.key("L").text(order_status);
             json.key("r").text("NONE");

@@ -70,10 +70,7 @@ impl EventChunk {
             _ => state.now(),
         };
         self.line = 0;
-        self.placed = match event {
-            Event::OrderPlaced(placed) => Some(placed.order),
-            _ => None,
-        };
+        self.placed = event.placed().map(|placed| placed.order);
         state.evolve_with(event, self);
         self.events += 1;
         self.note(event);
@@ -81,13 +78,13 @@ impl EventChunk {
 
     /// Events with content beyond their effects.
     fn note(&mut self, event: &Event) {
-        match event {
-            Event::OrderPlaced(placed) => {
-                let minute = orders::minute_of_row(self.time);
-                if self.minutes.last().is_none_or(|last| last.minute < minute) {
-                    self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
-                }
+        if let Some(placed) = event.placed() {
+            let minute = orders::minute_of_row(self.time);
+            if self.minutes.last().is_none_or(|last| last.minute < minute) {
+                self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
             }
+        }
+        match event {
             Event::TimeSetBack(time) => self.time_set_back = Some(*time),
             Event::AssetCreated { asset, .. } => _ = self.assets.insert(*asset),
             Event::MarketCreated { market, .. } | Event::MarketStatusSet { market, .. } | Event::MarketPaused { market, .. } => {

@@ -119,6 +119,20 @@ def test_an_order_list(client):
     assert client.get_open_orders("BTCUSDT") == []
 
 
+def test_lists_with_pending_orders(client):
+    working = {"workingTimeInForce": "GTC", "workingClientOrderId": "working"}
+    placed = client.new_otoco_order(
+        "BTCUSDT", "LIMIT", "BUY", 40_000, 0.01, "SELL", 0.01, "LIMIT_MAKER", pendingAbovePrice="60000",
+        pendingBelowType="STOP_LOSS", pendingBelowStopPrice="35000", **working,
+    )
+    assert [report["status"] for report in placed["orderReports"]] == ["NEW", "PENDING_NEW", "PENDING_NEW"]
+    assert client.cancel_order("BTCUSDT", origClientOrderId="working")["contingencyType"] == "OTO"
+    client.new_oto_order("BTCUSDT", "LIMIT", "BUY", 40_000, 0.01, "MARKET", "SELL", 0.01, listClientOrderId="oto", **working)
+    assert client.get_oco_order(origClientOrderId="oto")["listOrderStatus"] == "EXECUTING"
+    assert client.cancel_oco_order("BTCUSDT", listClientOrderId="oto")["listOrderStatus"] == "ALL_DONE"
+    assert client.get_open_orders("BTCUSDT") == []
+
+
 def test_the_account(client):
     account = client.account(omitZeroBalances="true")
     assert (account["canTrade"], account["accountType"]) == (True, "SPOT")

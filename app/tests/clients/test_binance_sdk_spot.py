@@ -8,6 +8,11 @@ from binance_sdk_spot.rest_api.models import (
     NewOrderSideEnum,
     NewOrderTimeInForceEnum,
     NewOrderTypeEnum,
+    OrderListOtoPendingSideEnum,
+    OrderListOtoPendingTypeEnum,
+    OrderListOtoWorkingSideEnum,
+    OrderListOtoWorkingTimeInForceEnum,
+    OrderListOtoWorkingTypeEnum,
 )
 
 from conftest import LAST_PRICE
@@ -52,6 +57,25 @@ def test_an_amended_order(client):
     with pytest.raises(BadRequestError, match="quantity increase"):
         client.order_amend_keep_priority("BTCUSDT", 0.03, order_id=order.order_id)
     assert client.delete_order("BTCUSDT", orig_client_order_id="smaller").data().orig_qty == "0.02000000"
+
+
+def test_a_list_with_a_pending_order(client):
+    placed = client.order_list_oto(
+        "BTCUSDT",
+        OrderListOtoWorkingTypeEnum.LIMIT,
+        OrderListOtoWorkingSideEnum.BUY,
+        40_000,
+        0.01,
+        OrderListOtoPendingTypeEnum.LIMIT_MAKER,
+        OrderListOtoPendingSideEnum.SELL,
+        0.01,
+        working_time_in_force=OrderListOtoWorkingTimeInForceEnum.GTC,
+        pending_price=60_000,
+    ).data()
+    assert (placed.contingency_type, len(placed.orders)) == ("OTO", 2)
+    assert [report.status for report in placed.order_reports] == ["NEW", "PENDING_NEW"]
+    done = client.delete_order_list("BTCUSDT", order_list_id=placed.order_list_id).data()
+    assert (done.list_order_status, [report.status for report in done.order_reports]) == ("ALL_DONE", ["CANCELED"] * 2)
 
 
 def test_a_trade_of_ones_own(client, other):

@@ -6,7 +6,6 @@ use exchange::engine::Engine;
 use exchange_core::{
     AmendmentRecord, Effects, OrderList, State, TradeRecord, batch,
     command::{AmendOrder, Command, NewOco, NewOrder, OcoLeg},
-    event::Event,
     market_data::{AggregateTrade, Candle, Interval, PublicTrade},
     money::{Decimal, SCALE},
     order::{AccountId, ClientId, MarketId, Order, OrderType, Side, StpMode, TimeInForce},
@@ -61,7 +60,7 @@ impl Journal {
         for row in sqlx::query("SELECT payload FROM journal ORDER BY first_seq").fetch_all(pool).await.unwrap() {
             for event in batch::decode(row.get(0)).unwrap() {
                 journal.state.evolve_with(&event, &mut journal.told);
-                if let Event::ListPlaced { list, .. } = event {
+                if let Some(list) = event.placed_list() {
                     journal.told.lists.insert(list, journal.state.list(list).unwrap().clone());
                 }
             }

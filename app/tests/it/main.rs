@@ -36,6 +36,7 @@ mod migrate;
 mod operator;
 mod order_lists;
 mod order_types;
+mod oto;
 mod pooler;
 mod prevented;
 mod probe;

@@ -90,6 +90,13 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     let legacy = "symbol=BTCUSDT&side=SELL&quantity=0.1&price=130.00&stopPrice=70.00";
     let list = walk.ask(post.clone(), "/api/v3/order/oco", legacy).await["orderListId"].clone();
     walk.ask(delete.clone(), "/api/v3/orderList", &format!("symbol=BTCUSDT&orderListId={list}")).await;
+    let working = "symbol=BTCUSDT&workingType=LIMIT_MAKER&workingSide=BUY&workingPrice=85.00&workingQuantity=0.1&pendingSide=SELL\
+                   &pendingQuantity=0.1";
+    let pair = "&pendingAboveType=LIMIT_MAKER&pendingAbovePrice=120.00&pendingBelowType=STOP_LOSS&pendingBelowStopPrice=80.00";
+    for (path, pending) in [("/api/v3/orderList/oto", "&pendingType=MARKET"), ("/api/v3/orderList/otoco", pair)] {
+        let list = walk.ask(post.clone(), path, &format!("{working}{pending}")).await["orderListId"].clone();
+        walk.ask(delete.clone(), "/api/v3/orderList", &format!("symbol=BTCUSDT&orderListId={list}")).await;
+    }
     let lists = walk.ask(get.clone(), "/api/v3/openOrderList", "").await;
     assert_eq!(lists.as_array().map(Vec::len), Some(3));
     let list = |index: usize| lists[index]["orderListId"].clone();

@@ -74,6 +74,8 @@ impl Decision<'_> {
             AdminAction::SetPriceRange { market, rule } => self.set_price_range(operator, *market, *rule),
             AdminAction::SetReferencePrice { market, price } => self.set_reference_price(operator, *market, *price),
             AdminAction::SetBreaker { market, breaker } => self.set_breaker(operator, *market, *breaker),
+            AdminAction::SetMarketLimits { market, limits } => self.set_market_limits(operator, *market, *limits),
+            AdminAction::SetExchangeLimits { limits } => self.set_exchange_limits(operator, *limits),
             AdminAction::SetFeatureLevel { level } => self.set_feature_level(operator, *level),
             AdminAction::SetCommission { market, commission } => {
                 let symbol = self.market(*market)?.symbol.clone();

@@ -1,7 +1,8 @@
 //! This module decides amendments: a smaller quantity for an open order, which retains its place in the queue. It must not
 //! change a price.
 //!
-//! - Only one order of an OCO pair can ever trade, so both have the same quantity: an amendment changes both.
+//! - Only one order of an OCO pair can ever trade, so both have the same quantity: an amendment changes both. The working order of a
+//!   list and its pending orders are amended separately.
 //! - The hold falls to the need of the remaining quantity. A pair has one hold, for the larger of its two needs.
 
 use super::Decision;
@@ -10,7 +11,7 @@ use crate::command::{AmendOrder, Amended, ListReport};
 use crate::event::{AMENDMENT_LEVEL, Event};
 use crate::market::{MAX_ORDER_AMENDS, MarketStatus};
 use crate::money::{Amount, Quantity, notional};
-use crate::order::{Order, OrderId, Side};
+use crate::order::{Order, OrderId, OrderType, Side};
 use crate::refusal::{Filter, Refusal};
 use smallvec::SmallVec;
 
@@ -26,7 +27,7 @@ impl Decision<'_> {
         }
         let slot = self.find(amend.account, amend.market, amend.order, amend.client_id)?;
         let before = *self.state.orders.get(slot);
-        let others = self.siblings(slot);
+        let others = self.partners(slot);
         self.check_amendment(&before, amend)?;
 
         let orders = || std::iter::once(&before).chain(others.iter().filter_map(|id| self.state.order(*id)));
@@ -49,6 +50,7 @@ impl Decision<'_> {
             list: list.id,
             client_id: list.client_id,
             market: list.market,
+            contingency: list.contingency,
             done: false,
             legs: self.state.list_legs(list.id).to_vec(),
             orders: Vec::new(),
@@ -67,7 +69,13 @@ impl Decision<'_> {
         let filters = &self.market(order.market)?.filters;
         let as_market = !order.kind.has_price();
         check_lot(filters, quantity, as_market)?;
-        check_value(filters, notional(if as_market { order.stop_price } else { order.price }, quantity), as_market)?;
+        let price = match order.kind {
+            // Pending: it has no price, and its value is checked once more when it is placed.
+            OrderType::Market => self.state.average(order.market, self.time),
+            _ if as_market => Some(order.stop_price),
+            _ => Some(order.price),
+        };
+        price.map_or(Ok(()), |price| check_value(filters, notional(price, quantity), as_market))?;
         if quantity <= order.executed + order.prevented {
             return Err(Refusal::AmendBelowExecuted);
         }

@@ -80,7 +80,8 @@ impl Decision<'_> {
         }
         let done = self.state.list(list.id).is_none();
         let orders = open.iter().map(|slot| Placed::quiet(self.shown(*slot))).collect();
-        ListReport { list: list.id, client_id: list.client_id, market: list.market, done, legs, orders }
+        let contingency = list.contingency;
+        ListReport { list: list.id, client_id: list.client_id, market: list.market, contingency, done, legs, orders }
     }
 
     /// One decision, so that the reply shows each order right after its cancel. Costs the account's open orders on the market, at

@@ -6,8 +6,10 @@
 mod admin;
 mod amend;
 mod cancel;
+mod limits;
 mod matching;
 mod order_list;
+mod oto;
 mod place;
 mod protect;
 mod triggers;
@@ -42,6 +44,7 @@ impl State {
                 decision.cancel_replace(cancel, new, *mode).map(|both| Outcome::CancelReplaced(Box::new(both)))
             }
             Command::PlaceOco(new) => decision.place_oco(new).map(Outcome::List),
+            Command::PlaceOto(new) => decision.place_oto(new).map(Outcome::List),
             Command::Amend(amend) => decision.amend(amend).map(|amended| Outcome::Amended(Box::new(amended))),
             Command::CancelList { account, market, list, client_id } => {
                 decision.cancel_list(*account, *market, *list, *client_id).map(Outcome::List)
@@ -122,23 +125,36 @@ impl Decision<'_> {
     /// Ends an order and, if it belongs to a list, the rest of the list.
     fn close(&mut self, slot: Slot, status: OrderStatus, reason: ExpiryReason) {
         let siblings = self.siblings(slot);
-        let order = self.state.orders.get(slot).id;
+        let Order { id: order, status: before, .. } = *self.state.orders.get(slot);
         self.state.orders.expect(slot);
         self.emit(Event::OrderClosed { order, status, reason });
         for sibling in siblings {
+            let pends = self.state.order(sibling).is_some_and(|other| other.status == OrderStatus::PendingNew);
             let (status, reason) = match status {
                 OrderStatus::Canceled => (OrderStatus::Canceled, ExpiryReason::None),
+                _ if pends && before != OrderStatus::PendingNew => (OrderStatus::Expired, ExpiryReason::OtoPhaseOneExpired),
                 _ => (OrderStatus::Expired, ExpiryReason::OcoTrigger),
             };
             self.emit(Event::OrderClosed { order: sibling, status, reason });
         }
     }
 
-    /// Ends the other orders of an order's list: they must not trade once this one trades or is active.
+    /// Ends the other order of an OCO pair: it must not trade once this one trades or is active.
     fn close_siblings(&mut self, slot: Slot) {
-        for order in self.siblings(slot) {
+        for order in self.partners(slot) {
             self.emit(Event::OrderClosed { order, status: OrderStatus::Expired, reason: ExpiryReason::OcoTrigger });
         }
+    }
+
+    /// The other open order of an OCO pair. A working order and the orders that wait for it are not partners.
+    fn partners(&self, slot: Slot) -> SmallVec<[OrderId; 2]> {
+        let mut partners = self.siblings(slot);
+        if !partners.is_empty() {
+            let pends = |order: &Order| order.status == OrderStatus::PendingNew;
+            let own = pends(self.state.orders.get(slot));
+            partners.retain(|id| self.state.order(*id).is_some_and(|other| pends(other) == own));
+        }
+        partners
     }
 
     #[inline]

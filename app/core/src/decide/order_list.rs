@@ -7,7 +7,8 @@ use super::Decision;
 use super::place::Terms;
 use crate::command::{ListReport, NewOco, NewOrder, OcoLeg, Placed};
 use crate::event::Event;
-use crate::order::{OrderType, Side};
+use crate::money::Price;
+use crate::order::{Contingency, OrderType, Side};
 use crate::refusal::Refusal;
 
 impl Decision<'_> {
@@ -29,17 +30,14 @@ impl Decision<'_> {
         for leg in [&above, &below] {
             self.may_place(leg, 2)?;
         }
+        self.check_list_count(new.account, new.market)?;
         if above.client_id == below.client_id
             || self.state.list_by_client_id(new.account, new.market, &new.list_client_id).is_some()
         {
             return Err(Refusal::DuplicateClientOrderId);
         }
-        self.check_relationship(new)?;
-        let (mut above_terms, mut below_terms) = (self.terms(&above)?, self.terms(&below)?);
-        let hold = above_terms.hold.max(below_terms.hold);
-        self.afford(new.account, new.market, new.side, hold)?;
-        let above_is_stop = matches!(above.kind, OrderType::StopLoss | OrderType::StopLossLimit);
-        (above_terms.hold, below_terms.hold) = if above_is_stop { (0, hold) } else { (hold, 0) };
+        check_pair(&above, &below, self.state.last_price(new.market))?;
+        let [above_terms, below_terms] = self.pair_terms(&above, &below)?;
 
         let list = self.state.last_list + 1;
         self.emit(Event::ListPlaced { list, account: new.account, market: new.market, client_id: new.list_client_id });
@@ -47,29 +45,43 @@ impl Decision<'_> {
         let slots = legs.map(|(leg, terms)| self.emit_placed(leg, terms, list));
         let orders = slots.map(|slot| Placed::quiet(self.shown(slot))).into();
         let legs = self.state.list_legs(list).to_vec();
-        Ok(ListReport { list, client_id: new.list_client_id, market: new.market, done: false, legs, orders })
+        let contingency = Contingency::Oco;
+        let (client_id, market) = (new.list_client_id, new.market);
+        Ok(ListReport { list, client_id, market, contingency, done: false, legs, orders })
     }
 
-    /// The upper leg must be above the last price and the lower one below it.
-    fn check_relationship(&self, new: &NewOco) -> Result<(), Refusal> {
-        // The last price bounds a limit leg by its price and a waiting leg by its stop price; TAKE_PROFIT_LIMIT by both.
-        let bounds = |leg: &OcoLeg| match leg.kind {
-            OrderType::LimitMaker => (leg.price, leg.price),
-            OrderType::TakeProfitLimit => (leg.price.min(leg.stop_price), leg.price.max(leg.stop_price)),
-            _ => (leg.stop_price, leg.stop_price),
-        };
-        let (above, below) = (bounds(&new.above).0, bounds(&new.below).1);
-        let last = self.state.last_price(new.market);
-        let ordered = above > below && last.is_none_or(|last| above > last && last > below);
-        let limit_leg_side = match new.side {
-            Side::Buy => new.below.kind,
-            Side::Sell => new.above.kind,
-        };
-        // The edge refuses these with separate codes; here they would break the rule for the hold.
-        let stop = |kind| matches!(kind, OrderType::StopLoss | OrderType::StopLossLimit);
-        if stop(limit_leg_side) || stop(new.above.kind) == stop(new.below.kind) {
-            return Err(Refusal::UnsupportedCombination);
-        }
-        if ordered { Ok(()) } else { Err(Refusal::PriceRelationship) }
+    /// Terms of both orders of a pair, with their one hold, which the account has.
+    pub(super) fn pair_terms(&self, above: &NewOrder, below: &NewOrder) -> Result<[Terms; 2], Refusal> {
+        let (mut above_terms, mut below_terms) = (self.terms(above)?, self.terms(below)?);
+        let hold = above_terms.hold.max(below_terms.hold);
+        self.afford(above.account, above.market, above.side, hold)?;
+        (above_terms.hold, below_terms.hold) = if is_stop(above.kind) { (0, hold) } else { (hold, 0) };
+        Ok([above_terms, below_terms])
     }
+}
+
+const fn is_stop(kind: OrderType) -> bool {
+    matches!(kind, OrderType::StopLoss | OrderType::StopLossLimit)
+}
+
+/// The upper order must be above the last price and the lower one below it.
+pub(super) fn check_pair(above: &NewOrder, below: &NewOrder, last: Option<Price>) -> Result<(), Refusal> {
+    // The last price bounds a limit leg by its price and a waiting leg by its stop price; TAKE_PROFIT_LIMIT by both.
+    let bounds = |leg: &NewOrder| match leg.kind {
+        OrderType::LimitMaker => (leg.price, leg.price),
+        OrderType::TakeProfitLimit => (leg.price.min(leg.stop_price), leg.price.max(leg.stop_price)),
+        _ => (leg.stop_price, leg.stop_price),
+    };
+    let (high, low) = (bounds(above).0, bounds(below).1);
+    let ordered = high > low && last.is_none_or(|last| high > last && last > low);
+    let limit_leg_side = match above.side {
+        Side::Buy => below.kind,
+        Side::Sell => above.kind,
+    };
+    // The edge refuses these with separate codes; here they would break the rule for the hold.
+    let in_pair = |kind| matches!(kind, OrderType::LimitMaker) || kind.is_algo();
+    if is_stop(limit_leg_side) || is_stop(above.kind) == is_stop(below.kind) || !in_pair(above.kind) || !in_pair(below.kind) {
+        return Err(Refusal::UnsupportedCombination);
+    }
+    if ordered { Ok(()) } else { Err(Refusal::PriceRelationship) }
 }

@@ -20,9 +20,16 @@ pub(super) struct Terms {
     /// Rests on the book immediately.
     pub rests: bool,
     /// MARKET: the reason why the order ends.
-    end: End,
+    pub end: End,
     /// FOK that cannot be filled: accepted, and expired immediately.
-    unfillable: bool,
+    pub unfillable: bool,
+}
+
+impl Terms {
+    /// Terms that lock nothing yet: of a pending order, and before the checks of another.
+    pub const fn open(quantity: Quantity) -> Self {
+        Self { quantity, hold: 0, rests: false, end: End::Book, unfillable: false }
+    }
 }
 
 impl State {
@@ -62,8 +69,17 @@ impl State {
         count: u32,
         time: Time,
     ) -> Result<(), Refusal> {
+        self.check_values(new, market, time)?;
         let filters = &market.filters;
-        let refuse = |bad: bool, filter: Filter| if bad { Err(Refusal::Filter(filter)) } else { Ok(()) };
+        let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
+        refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
+        refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)?;
+        self.check_limits(new, market, account, count)
+    }
+
+    /// The filters of prices, quantities and values.
+    pub(super) fn check_values(&self, new: &NewOrder, market: &Market, time: Time) -> Result<(), Refusal> {
+        let filters = &market.filters;
         let as_market = !new.kind.has_price();
 
         let price_fault = |price: Price| off_grid(price, filters.min_price, filters.max_price, filters.tick_size);
@@ -94,15 +110,17 @@ impl State {
         if let Some(value) = value {
             check_value(filters, value, as_market)?;
         }
-        let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
-        refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
-        refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)
+        Ok(())
     }
 
-    fn average(&self, market: MarketId, time: Time) -> Option<Price> {
+    pub(super) fn average(&self, market: MarketId, time: Time) -> Option<Price> {
         let entry = &self.markets[usize::from(market)];
         entry.book.average_price(entry.market.filters.average_minutes, time)
     }
+}
+
+pub(super) const fn refuse(bad: bool, filter: Filter) -> Result<(), Refusal> {
+    if bad { Err(Refusal::Filter(filter)) } else { Ok(()) }
 }
 
 #[inline]
@@ -153,7 +171,7 @@ impl Decision<'_> {
     /// Checks against the book: post-only, stop and fill-or-kill rules, and the hold.
     pub(super) fn terms(&self, new: &NewOrder) -> Result<Terms, Refusal> {
         let entry = &self.state.markets[usize::from(new.market)];
-        let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, end: End::Book, unfillable: false };
+        let mut terms = Terms::open(new.quantity);
         let NewOrder { market, account, side, stp, price: limit, .. } = *new;
         let taker = || MatchingTaker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
         let by_price = |price: Price| match new.side {
@@ -260,7 +278,13 @@ impl Decision<'_> {
 
     /// Places the order and returns its state.
     pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) -> Slot {
-        self.emit(Event::OrderPlaced(OrderPlaced {
+        let placed = self.placed(new, terms, list);
+        self.emit(Event::OrderPlaced(placed));
+        self.state.orders.recent()
+    }
+
+    pub(super) const fn placed(&self, new: &NewOrder, terms: Terms, list: OrderListId) -> OrderPlaced {
+        OrderPlaced {
             order: self.state.last_order + 1,
             account: new.account,
             market: new.market,
@@ -276,7 +300,6 @@ impl Decision<'_> {
             list,
             client_id: new.client_id,
             rests: terms.rests,
-        }));
-        self.state.orders.recent()
+        }
     }
 }

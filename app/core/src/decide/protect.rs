@@ -188,7 +188,7 @@ impl Decision<'_> {
     }
 
     /// Symbol of a market that is not delisted.
-    fn listed(&self, market: MarketId) -> Result<Box<str>, Refusal> {
+    pub(super) fn listed(&self, market: MarketId) -> Result<Box<str>, Refusal> {
         let market = self.market(market)?;
         if market.status == MarketStatus::Break {
             return Err(invalid(format!("{} is delisted for good: create another market", market.symbol)));

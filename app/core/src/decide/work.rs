@@ -1,4 +1,4 @@
-//! This module runs queued work (triggered orders and an operator's cancels) in steps that are separate decisions. It must not
+//! This module runs queued work (triggered and pending orders, an operator's cancels) in steps that are separate decisions. It must not
 //! decide a customer's command.
 //!
 //! - The queues are in the state: a new leader, or a restored snapshot, resumes at the same point.
@@ -11,7 +11,7 @@ use crate::command::Command;
 use crate::event::Event;
 use crate::market::MarketStatus;
 use crate::money::Time;
-use crate::order::{AccountId, MarketId, OrderId};
+use crate::order::{AccountId, MarketId, OrderId, OrderStatus};
 use crate::orders::{NONE, Slot};
 use crate::protection::CancelScope;
 use crate::state::State;
@@ -52,12 +52,8 @@ impl State {
     }
 
     fn waits_for_queue(&self, command: &Command) -> bool {
-        let market = match command {
-            Command::Place(new) | Command::CancelReplace { new, .. } => new.market,
-            Command::PlaceOco(new) => new.market,
-            _ => return false,
-        };
-        self.markets.get(usize::from(market)).is_some_and(|entry| entry.runs_queue())
+        let entry = command.places_on().and_then(|market| self.markets.get(usize::from(market)));
+        entry.is_some_and(|entry| entry.runs_queue())
     }
 
     fn resumes(&self, now: Time) -> Option<MarketId> {
@@ -84,23 +80,22 @@ impl crate::state::MarketEntry {
 impl Decision<'_> {
     pub(super) fn run_queue_before(&mut self, command: &Command) {
         while self.state.must_wait(command) {
-            let (Command::Place(crate::command::NewOrder { market, .. })
-            | Command::CancelReplace { new: crate::command::NewOrder { market, .. }, .. }
-            | Command::PlaceOco(crate::command::NewOco { market, .. })) = command
-            else {
-                return;
-            };
-            self.run_next(*market);
+            let Some(market) = command.places_on() else { return };
+            self.run_next(market);
         }
     }
 
-    /// Triggers the oldest order of the market's queue.
+    /// Triggers, or places, the oldest order of the market's queue.
     fn run_next(&mut self, market: MarketId) {
         let entry = &mut self.state.markets[usize::from(market)];
         let Some(slot) = entry.book.next_queued() else { return };
         entry.book.remember_average(entry.market.filters.average_minutes, self.time);
         let mut range = Traded::NOTHING;
-        self.trigger(slot, &mut range);
+        if self.state.orders.get(slot).status == OrderStatus::PendingNew {
+            self.activate(slot, &mut range);
+        } else {
+            self.trigger(slot, &mut range);
+        }
         self.after_trades(market, range);
     }
 

@@ -7,11 +7,12 @@ use crate::command::AccountRights;
 use crate::fields::{
     client_id, decode_commission_option, decode_refusal_option, encode_commission_option, encode_refusal_option,
 };
+use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::order::{ExpiryReason, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::protection::{Breaker, CancelScope, PriceRange};
 
-use super::{CommandExecuted, Event, FEATURE_LEVEL, MatchDecremented, MatchPrevented, OrderPlaced, Trade};
+use super::{CommandExecuted, Event, ExtendedOrder, FEATURE_LEVEL, MatchDecremented, MatchPrevented, OrderPlaced, Trade};
 
 mod kind {
     pub const CLOCK: u8 = 1;
@@ -45,6 +46,16 @@ mod kind {
     pub const COMMAND_EXECUTED: u8 = 40;
     pub const ORDER_AMENDED: u8 = 41;
     pub const MATCH_DECREMENTED: u8 = 42;
+    pub const EXTENDED_ORDER_PLACED: u8 = 43;
+    pub const OTO_PLACED: u8 = 44;
+    pub const PENDING_ACTIVATED: u8 = 45;
+    pub const MARKET_LIMITS_SET: u8 = 46;
+    pub const EXCHANGE_LIMITS_SET: u8 = 47;
+}
+
+/// Bits of an extended order.
+mod extended {
+    pub const PENDING: u8 = 1;
 }
 
 impl Event {
@@ -106,6 +117,33 @@ impl Event {
                 w.u64((*account).into());
                 w.u64((*market).into());
                 w.bytes(client_id.as_bytes());
+            }
+            Self::ExtendedOrderPlaced(e) => {
+                w.u8(kind::EXTENDED_ORDER_PLACED);
+                w.u8(if e.pending { extended::PENDING } else { 0 });
+                e.placed.encode_fields(w);
+            }
+            Self::OtoPlaced { list, account, market, client_id } => {
+                w.u8(kind::OTO_PLACED);
+                w.u64(*list);
+                w.u64((*account).into());
+                w.u64((*market).into());
+                w.bytes(client_id.as_bytes());
+            }
+            Self::PendingActivated { order, hold, rests } => {
+                w.u8(kind::PENDING_ACTIVATED);
+                w.u64(*order);
+                w.amount(*hold);
+                w.bool(*rests);
+            }
+            Self::MarketLimitsSet { market, limits } => {
+                w.u8(kind::MARKET_LIMITS_SET);
+                w.u64((*market).into());
+                limits.encode(w);
+            }
+            Self::ExchangeLimitsSet(limits) => {
+                w.u8(kind::EXCHANGE_LIMITS_SET);
+                limits.encode(w);
             }
             Self::OperatorActed { actor, reason, action } => {
                 w.u8(kind::OPERATOR_ACTED);
@@ -234,27 +272,7 @@ impl Event {
     pub fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(match r.u8()? {
             kind::CLOCK => Self::Clock(r.i64()?),
-            kind::ORDER_PLACED => {
-                let (order, account, market) = (r.u64()?, r.u32()?, r.u16()?);
-                let (packed, stp) = (r.u8()?, r.u8()?);
-                Self::OrderPlaced(OrderPlaced {
-                    order,
-                    account,
-                    market,
-                    side: Side::from_code(packed & 1).ok_or(r.error("a side"))?,
-                    kind: OrderType::from_code(packed >> 1 & 15).ok_or(r.error("an order type"))?,
-                    time_in_force: TimeInForce::from_code(packed >> 5 & 3).ok_or(r.error("a time in force"))?,
-                    stp: StpMode::from_code(stp).ok_or(r.error("a self-trade prevention mode"))?,
-                    price: r.i64()?,
-                    stop_price: r.i64()?,
-                    quantity: r.i64()?,
-                    quote_order_quantity: r.amount()?,
-                    hold: r.amount()?,
-                    list: r.u64()?,
-                    client_id: client_id(r)?,
-                    rests: packed >> 7 != 0,
-                })
-            }
+            kind::ORDER_PLACED => Self::OrderPlaced(OrderPlaced::decode_fields(r)?),
             kind::TRADE => Self::Trade(Trade {
                 market: r.u16()?,
                 trade: r.u64()?,
@@ -341,6 +359,18 @@ impl Event {
             kind::ORDER_AMENDED => {
                 Self::OrderAmended { order: r.u64()?, quantity: r.i64()?, client_id: client_id(r)?, released: r.amount()? }
             }
+            kind::EXTENDED_ORDER_PLACED => {
+                let bits = r.u8()?;
+                if bits & !extended::PENDING != 0 {
+                    return Err(r.error("the properties of an order that this release knows: run the release that wrote it"));
+                }
+                let pending = bits & extended::PENDING != 0;
+                Self::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed: OrderPlaced::decode_fields(r)?, pending }))
+            }
+            kind::OTO_PLACED => Self::OtoPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? },
+            kind::PENDING_ACTIVATED => Self::PendingActivated { order: r.u64()?, hold: r.amount()?, rests: r.bool()? },
+            kind::MARKET_LIMITS_SET => Self::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(r)? },
+            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(r)?),
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })
@@ -351,6 +381,11 @@ impl OrderPlaced {
     #[inline]
     fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u8(kind::ORDER_PLACED);
+        self.encode_fields(w);
+    }
+
+    #[inline]
+    fn encode_fields(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u64(self.order);
         w.u64(self.account.into());
         w.small(self.market.into());
@@ -364,6 +399,29 @@ impl OrderPlaced {
         w.amount(self.hold);
         w.small(self.list);
         w.bytes(self.client_id.as_bytes());
+    }
+
+    #[inline]
+    fn decode_fields(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
+        let (order, account, market) = (r.u64()?, r.u32()?, r.u16()?);
+        let (packed, stp) = (r.u8()?, r.u8()?);
+        Ok(Self {
+            order,
+            account,
+            market,
+            side: Side::from_code(packed & 1).ok_or(r.error("a side"))?,
+            kind: OrderType::from_code(packed >> 1 & 15).ok_or(r.error("an order type"))?,
+            time_in_force: TimeInForce::from_code(packed >> 5 & 3).ok_or(r.error("a time in force"))?,
+            stp: StpMode::from_code(stp).ok_or(r.error("a self-trade prevention mode"))?,
+            price: r.i64()?,
+            stop_price: r.i64()?,
+            quantity: r.i64()?,
+            quote_order_quantity: r.amount()?,
+            hold: r.amount()?,
+            list: r.u64()?,
+            client_id: client_id(r)?,
+            rests: packed >> 7 != 0,
+        })
     }
 }
 

@@ -52,11 +52,8 @@ fn compare(seed: u64, steps: u128) -> (BTreeMap<&'static str, usize>, usize) {
         };
         let events = &leader.journal[begun..];
         for event in events {
-            match event {
-                Event::OrderPlaced(placed) => orders = placed.order,
-                Event::ListPlaced { list, .. } => lists = *list,
-                _ => {}
-            }
+            orders = event.placed().map_or(orders, |placed| placed.order);
+            lists = event.placed_list().unwrap_or(lists);
         }
         let missed = leader.journal.len() - begun + (leader.state.sequence() - follower.sequence()) as usize - events.len();
         let earlier = &leader.journal[leader.journal.len() - missed..begun];
@@ -84,7 +81,7 @@ fn compare(seed: u64, steps: u128) -> (BTreeMap<&'static str, usize>, usize) {
 #[test]
 fn every_kind_of_command_is_rebuilt() {
     let (kinds, halves) = compare(2_028, 10_000);
-    let expected = ["amend", "cancel", "cancel_all", "cancel_list", "cancel_replace", "place", "place_oco"];
+    let expected = ["amend", "cancel", "cancel_all", "cancel_list", "cancel_replace", "place", "place_oco", "place_oto"];
     assert!(expected.iter().all(|name| kinds.contains_key(name)) && halves > 0, "{kinds:?}, {halves} halves");
 }
 

@@ -8,6 +8,7 @@
 use crate::support::{ALICE, BOB, CAROL, Exchange, MARKET, Random, SECOND, USDT, admin, filters, some_commission, units};
 use exchange_core::command::{AccountRights, AdminAction};
 use exchange_core::event::{Event, FEATURE_LEVEL};
+use exchange_core::limits::{ExchangeLimits, MarketLimits};
 use exchange_core::market::{Commission, Filters, MarketStatus};
 use exchange_core::money::Amount;
 use exchange_core::protection::{Breaker, PriceRange};
@@ -23,10 +24,11 @@ const RELEASES: &[(&str, u64, u64)] = &[
     ("0.2.0-level-2", 2006, 1884001697053),
     ("0.3.0-level-3", 1552, 6708238990194),
     ("0.4.0-level-4", 2032, 9713441136463),
+    ("0.5.0-level-5", 2802, 7040934064451),
 ];
 
 /// Of [`Event`].
-const EVENT_KINDS: usize = 30;
+const EVENT_KINDS: usize = 35;
 
 fn path(release: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/journal-{release}.bin"))
@@ -122,6 +124,27 @@ fn write_level_4(release: &str) {
     write_batches(release, &exchange);
 }
 
+/// Additions of feature level 5: orders that wait for the working order of their list, with every end of such a list, and
+/// filters that an operator added.
+fn write_level_5(release: &str) {
+    let mut exchange = Exchange::with(filters(), some_commission());
+    exchange.works = false;
+    let limits = ExchangeLimits { max_orders: 60, max_algo_orders: 40, max_lists: 9 };
+    exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
+    let limits = MarketLimits { max_position: units("2000"), max_lists: 8 };
+    exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
+    let mut random = Random(2_030);
+    for _ in 0..1_500 {
+        exchange.now += random.below(3) as i64 * SECOND;
+        let (orders, lists) = (exchange.last_order(), exchange.last_list());
+        let _ = exchange.run(&random.command(orders, lists));
+        if random.chance(60) {
+            exchange.work();
+        }
+    }
+    write_batches(release, &exchange);
+}
+
 /// Batches, each preceded by its length (4 bytes, little endian).
 fn write_batches(release: &str, exchange: &Exchange) {
     let mut file = Vec::new();
@@ -142,6 +165,7 @@ fn every_release_is_replayed() {
             Some((_, "2")) => write_level_2(&release),
             Some((_, "3")) => write_level_3(&release),
             Some((_, "4")) => write_level_4(&release),
+            Some((_, "5")) => write_level_5(&release),
             _ => write(&release),
         }
     }

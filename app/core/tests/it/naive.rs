@@ -2,10 +2,13 @@
 //! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
 mod amend;
+mod filters;
 mod lists;
+mod oto;
 
 use crate::support::{BTC, MARKET, USDT};
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOrder};
+use exchange_core::limits::{ExchangeLimits, MarketLimits};
 use exchange_core::market::{Commission, Filters};
 use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
 use std::collections::BTreeMap;
@@ -24,6 +27,8 @@ pub struct Open {
     /// Some(arrival) on the book, None while it waits or takes.
     pub arrived: Option<u64>,
     pub waiting: bool,
+    /// Waits for the working order of its list.
+    pub pending: bool,
     pub amendments: usize,
     pub status: &'static str,
 }
@@ -37,6 +42,8 @@ impl Open {
 pub struct Naive {
     pub filters: Filters,
     pub commission: Commission,
+    pub market_limits: MarketLimits,
+    pub limits: ExchangeLimits,
     pub balances: BTreeMap<(AccountId, AssetId), (i128, i128)>,
     pub open: Vec<Open>,
     pub ended: Vec<Open>,
@@ -47,8 +54,8 @@ pub struct Naive {
     queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
-    /// Feature level 4.
-    pub level_4: bool,
+    /// False: feature level 1.
+    pub newest_level: bool,
     arrivals: u64,
     now: i64,
 }
@@ -66,6 +73,8 @@ impl Naive {
         Self {
             filters,
             commission,
+            market_limits: MarketLimits::default(),
+            limits: ExchangeLimits::default(),
             balances: BTreeMap::new(),
             open: Vec::new(),
             ended: Vec::new(),
@@ -74,7 +83,7 @@ impl Naive {
             queue: Vec::new(),
             last_id: 0,
             last_list: 0,
-            level_4: true,
+            newest_level: true,
             arrivals: 0,
             now: 0,
         }
@@ -82,7 +91,7 @@ impl Naive {
 
     pub fn run(&mut self, command: &Command, now: i64) -> Answer {
         self.now = now;
-        if matches!(command, Command::Place(_) | Command::CancelReplace { .. } | Command::PlaceOco(_)) {
+        if matches!(command, Command::Place(_) | Command::CancelReplace { .. } | Command::PlaceOco(_) | Command::PlaceOto(_)) {
             while self.step(now) {}
         }
         match command {
@@ -125,6 +134,7 @@ impl Naive {
                 Ok(shown)
             }
             Command::PlaceOco(oco) => self.oco(oco),
+            Command::PlaceOto(oto) => self.oto(oto),
             Command::Amend(amend) => self.amend(amend),
             Command::Tick => Ok(Vec::new()),
             Command::Admin { .. } => panic!("the twin is set up by hand"),
@@ -156,60 +166,8 @@ impl Naive {
         }
     }
 
-    fn check_filters(&self, new: &NewOrder, count: usize) -> Result<(), String> {
-        let f = &self.filters;
-        let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
-        let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
-        for price in [(new.kind.has_price(), new.price), (new.kind.is_algo(), new.stop_price)] {
-            if price.0 && outside(price.1, f.min_price, f.max_price, f.tick_size) {
-                return failure("PRICE_FILTER");
-            }
-        }
-        let by_quote = new.quote_order_quantity != 0;
-        if !by_quote && outside(new.quantity, f.min_quantity, f.max_quantity, f.step_size) {
-            return failure("LOT_SIZE");
-        }
-        let market_like = !new.kind.has_price();
-        if !by_quote && market_like && outside(new.quantity, f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
-            return failure("MARKET_LOT_SIZE");
-        }
-        let average = self.average();
-        if let (Some(average), false) = (average, market_like) {
-            let (up, down) = if new.side == Side::Buy {
-                (f.bid_multiplier_up, f.bid_multiplier_down)
-            } else {
-                (f.ask_multiplier_up, f.ask_multiplier_down)
-            };
-            let price = i128::from(new.price) * ONE;
-            if price > average * i128::from(up) || price < average * i128::from(down) {
-                return failure("PERCENT_PRICE_BY_SIDE");
-            }
-        }
-        let at = |price: i128| price * i128::from(new.quantity) / ONE;
-        let value = match new.kind {
-            OrderType::Market if by_quote => Some(new.quote_order_quantity),
-            OrderType::Market => average.map(at),
-            OrderType::StopLoss | OrderType::TakeProfit => Some(at(new.stop_price.into())),
-            _ => Some(at(new.price.into())),
-        };
-        match value {
-            Some(0) => return refuse("Price * QTY is zero or less."),
-            Some(v) if v < f.min_notional && (!market_like || f.apply_min_to_market) => return failure("NOTIONAL"),
-            Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
-            _ => {}
-        }
-        let mine = || self.open.iter().filter(|o| o.new.account == new.account);
-        if mine().count() + count > f.max_orders as usize {
-            return failure("MAX_NUM_ORDERS");
-        }
-        if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
-            return failure("MAX_NUM_ALGO_ORDERS");
-        }
-        Ok(())
-    }
-
     fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {
-        if new.stp == StpMode::Decrement && !self.level_4 {
+        if new.stp == StpMode::Decrement && !self.newest_level {
             return refuse("This symbol does not allow the specified self-trade prevention mode.");
         }
         self.check_filters(new, count)?;
@@ -338,6 +296,7 @@ impl Naive {
             list,
             arrived: None,
             waiting,
+            pending: false,
             amendments: 0,
             status: "NEW",
         });
@@ -373,8 +332,11 @@ impl Naive {
         let balance = self.balance(order.new.account, Self::asset(order.new.side));
         balance.1 -= hold;
         balance.0 += hold;
-        let list = order.list;
+        let (list, was_pending) = (order.list, order.pending);
         self.ended.push(order);
+        if list != 0 && !was_pending {
+            self.end_of_working(list, status);
+        }
         if list != 0 && !self.open.iter().any(|o| o.list == list) {
             self.lists.retain(|l| l.0 != list);
         }
@@ -382,8 +344,9 @@ impl Naive {
 
     fn end_others(&mut self, id: u64, status: &'static str) {
         let Some(index) = self.find(id) else { return };
-        let list = self.open[index].list;
-        let others: Vec<u64> = self.open.iter().filter(|o| list != 0 && o.list == list && o.id != id).map(|o| o.id).collect();
+        let Open { list, pending, .. } = self.open[index];
+        let other = |o: &&Open| list != 0 && o.list == list && o.id != id && o.pending == pending;
+        let others: Vec<u64> = self.open.iter().filter(other).map(|o| o.id).collect();
         for other in others {
             self.end(other, status);
         }
@@ -532,10 +495,14 @@ impl Naive {
                 return false;
             }
             let id = self.queue.remove(0);
-            if self.find(id).is_some_and(|i| self.open[i].waiting) {
+            if self.find(id).is_some_and(|i| self.open[i].waiting || self.open[i].pending) {
                 break id;
             }
         };
+        if self.open[self.find(id).unwrap()].pending {
+            self.activate(id);
+            return true;
+        }
         let mark = self.trades.len();
         self.end_others(id, "EXPIRED");
         let me = self.find(id).unwrap();
@@ -579,7 +546,7 @@ impl Naive {
         }
         let fits = match cancel.restriction {
             None => true,
-            Some(CancelRestriction::OnlyNew) => order.executed == 0,
+            Some(CancelRestriction::OnlyNew) => order.executed == 0 && !order.pending,
             Some(CancelRestriction::OnlyPartiallyFilled) => order.executed > 0,
         };
         if !fits {

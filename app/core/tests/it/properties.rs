@@ -6,15 +6,7 @@ use exchange_core::{State, event::Event};
 use proptest::prelude::*;
 
 fn last_ids(exchange: &Exchange) -> (u64, u64) {
-    let orders = exchange.journal.iter().rev().find_map(|event| match event {
-        exchange_core::event::Event::OrderPlaced(placed) => Some(placed.order),
-        _ => None,
-    });
-    let lists = exchange.journal.iter().rev().find_map(|event| match event {
-        exchange_core::event::Event::ListPlaced { list, .. } => Some(*list),
-        _ => None,
-    });
-    (orders.unwrap_or(0), lists.unwrap_or(0))
+    (exchange.last_order(), exchange.last_list())
 }
 
 proptest! {

@@ -152,13 +152,12 @@ impl World {
         let mut placed: BTreeMap<OrderId, Vec<u8>> = BTreeMap::new();
         let mut trades = BTreeSet::new();
         for event in self.journal.iter().flatten() {
-            match event {
-                Event::OrderPlaced(e) => {
-                    let twice = placed.insert(e.order, e.client_id.as_bytes().to_vec());
-                    assert_eq!(twice, None, "order {} was placed twice", e.order);
-                }
-                Event::Trade(e) => assert!(trades.insert(e.trade), "trade {} happened twice", e.trade),
-                _ => {}
+            if let Some(e) = event.placed() {
+                let twice = placed.insert(e.order, e.client_id.as_bytes().to_vec());
+                assert_eq!(twice, None, "order {} was placed twice", e.order);
+            }
+            if let Event::Trade(e) = event {
+                assert!(trades.insert(e.trade), "trade {} happened twice", e.trade);
             }
         }
         for (client_id, order) in &self.answered {

@@ -1,8 +1,8 @@
 //! This module has an exchange with two assets and a market, short forms of commands, and random command streams from a seed.
 
 use exchange_core::command::{
-    AccountRights, AdminAction, AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg,
-    Operator, Outcome, Placed,
+    AccountRights, AdminAction, AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, NewOto,
+    OcoLeg, Operator, Outcome, PendingOrders, Placed,
 };
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
@@ -142,6 +142,16 @@ impl Exchange {
 
     pub fn set_filters(&mut self, filters: Filters) {
         self.must(&admin(AdminAction::SetFilters { market: MARKET, filters }));
+    }
+
+    /// The newest order of the journal.
+    pub fn last_order(&self) -> u64 {
+        self.journal.iter().rev().find_map(Event::placed).map_or(0, |placed| placed.order)
+    }
+
+    /// The newest order list of the journal.
+    pub fn last_list(&self) -> u64 {
+        self.journal.iter().rev().find_map(Event::placed_list).unwrap_or(0)
     }
 
     pub fn order(&mut self, account: AccountId, side: Side, kind: OrderType) -> NewOrder {
@@ -353,6 +363,43 @@ impl Random {
         }
     }
 
+    /// A working order, mostly near the market, and one pending order or a pair.
+    fn oto(&mut self) -> NewOto {
+        let working = NewOrder { kind: self.pick(&[OrderType::Limit, OrderType::LimitMaker]), ..self.new_order() };
+        let makes = working.kind == OrderType::LimitMaker;
+        let working = NewOrder {
+            time_in_force: if makes { TimeInForce::Gtc } else { working.time_in_force },
+            price: self.price(),
+            stop_price: 0,
+            quantity: self.quantity() / 2 / units("0.001") * units("0.001") + units("0.001"),
+            quote_order_quantity: 0,
+            ..working
+        };
+        let follows = |order: NewOrder| NewOrder { account: working.account, stp: working.stp, ..order };
+        let pending = if self.chance(50) {
+            let order = self.new_order();
+            let quantity = if order.quantity == 0 { self.quantity() } else { order.quantity };
+            PendingOrders::One(follows(NewOrder { quote_order_quantity: 0, quantity, ..order }))
+        } else {
+            let pair = self.oco();
+            let order = |leg: &OcoLeg| NewOrder {
+                account: working.account,
+                market: MARKET,
+                side: pair.side,
+                kind: leg.kind,
+                time_in_force: leg.time_in_force,
+                stp: working.stp,
+                price: leg.price,
+                stop_price: leg.stop_price,
+                quantity: pair.quantity,
+                quote_order_quantity: 0,
+                client_id: leg.client_id,
+            };
+            PendingOrders::Pair { above: order(&pair.above), below: order(&pair.below) }
+        };
+        NewOto { list_client_id: self.id(), working, pending }
+    }
+
     /// An operator's action while customers trade; sometimes one that is refused.
     pub fn operator_command(&mut self) -> Command {
         let account = self.account();
@@ -401,15 +448,16 @@ impl Random {
     /// Any command that a customer may send. `last_order` and `last_list` direct cancels at orders that may be open.
     pub fn command(&mut self, last_order: u64, last_list: u64) -> Command {
         match self.below(100) {
-            0..52 => Command::Place(self.new_order()),
-            52..60 => Command::Amend(self.amend(last_order)),
-            60..80 => Command::Cancel(self.cancel(last_order)),
-            80..88 => Command::CancelReplace {
+            0..48 => Command::Place(self.new_order()),
+            48..56 => Command::Amend(self.amend(last_order)),
+            56..76 => Command::Cancel(self.cancel(last_order)),
+            76..83 => Command::CancelReplace {
                 cancel: self.cancel(last_order),
                 new: self.new_order(),
                 mode: self.pick(&[CancelReplaceMode::StopOnFailure, CancelReplaceMode::AllowFailure]),
             },
-            88..95 => Command::PlaceOco(self.oco()),
+            83..89 => Command::PlaceOco(self.oco()),
+            89..95 => Command::PlaceOto(Box::new(self.oto())),
             95..98 => Command::CancelList {
                 account: self.account(),
                 market: MARKET,

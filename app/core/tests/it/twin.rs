@@ -2,8 +2,9 @@
 //! every command.
 
 use crate::naive::{Naive, Shown};
-use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, Random, SECOND, USDT, filters, some_commission, units};
-use exchange_core::command::{Canceled, Command, ListReport, Outcome};
+use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, Random, SECOND, USDT, admin, filters, some_commission, units};
+use exchange_core::command::{AdminAction, Canceled, Command, ListReport, Outcome};
+use exchange_core::limits::{ExchangeLimits, MarketLimits};
 use exchange_core::market::Filters;
 use exchange_core::money::Amount;
 use exchange_core::order::{Order, Side};
@@ -52,7 +53,7 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     let mut open: Vec<_> = slow
         .open
         .iter()
-        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting))
+        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting || o.pending))
         .collect();
     open.sort_unstable_by_key(|o| o.0);
     let mut real: Vec<_> = [ALICE, BOB, CAROL]
@@ -78,6 +79,9 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     assert_eq!(fast.state.last_price(MARKET).unwrap_or(0), slow.last_price(), "last price, {}", at());
 }
 
+/// With this filter the operator's filters apply too.
+const TIGHT_ALGO_ORDERS: u32 = 3;
+
 /// When triggered orders run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pace {
@@ -89,6 +93,14 @@ enum Pace {
     Some,
 }
 
+/// Filters that an operator added, and that refuse often.
+fn add_limits(fast: &mut Exchange, slow: &mut Naive) {
+    slow.market_limits = MarketLimits { max_position: units("1010"), max_lists: 3 };
+    slow.limits = ExchangeLimits { max_orders: 11, max_algo_orders: 2, max_lists: 2 };
+    fast.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits: slow.market_limits }));
+    fast.must(&admin(AdminAction::SetExchangeLimits { limits: slow.limits }));
+}
+
 /// Runs both for `steps` commands; returns the number of accepted commands, of trades and of amendments.
 fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize, usize) {
     let mut random = Random(seed);
@@ -97,8 +109,12 @@ fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize, 
         _ => Exchange::with(filters.clone(), some_commission()),
     };
     fast.works = pace == Pace::Drained;
+    let limited = filters.max_algo_orders == TIGHT_ALGO_ORDERS;
     let mut slow = Naive::new(filters, some_commission());
-    slow.level_4 = pace != Pace::AtOnce;
+    if limited {
+        add_limits(&mut fast, &mut slow);
+    }
+    slow.newest_level = pace != Pace::AtOnce;
     for account in [ALICE, BOB, CAROL] {
         slow.balances.insert((account, BTC), (units("1000").into(), 0));
         slow.balances.insert((account, USDT), (units("1000000").into(), 0));
@@ -147,7 +163,7 @@ fn the_fast_exchange_does_what_the_slow_one_does() {
 fn also_where_filters_refuse_often() {
     let tight = Filters {
         max_orders: 12,
-        max_algo_orders: 2,
+        max_algo_orders: TIGHT_ALGO_ORDERS,
         min_notional: units("60").into(),
         max_notional: units("250").into(),
         apply_max_to_market: true,

@@ -11,13 +11,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Methods of the REST API and their names in the WebSocket API.
-const METHODS: [(HttpMethod, &str, &str); 7] = [
+const METHODS: [(HttpMethod, &str, &str); 8] = [
     (HttpMethod::Post, "/api/v3/order", "order.place"),
     (HttpMethod::Delete, "/api/v3/order", "order.cancel"),
     (HttpMethod::Post, "/api/v3/order/cancelReplace", "order.cancelReplace"),
     (HttpMethod::Get, "/api/v3/openOrders", "openOrders.status"),
     (HttpMethod::Delete, "/api/v3/openOrders", "openOrders.cancelAll"),
     (HttpMethod::Post, "/api/v3/orderList/oco", "orderList.place.oco"),
+    (HttpMethod::Post, "/api/v3/orderList/otoco", "orderList.place.otoco"),
     (HttpMethod::Delete, "/api/v3/orderList", "orderList.cancel"),
 ];
 

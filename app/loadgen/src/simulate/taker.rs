@@ -49,7 +49,8 @@ impl SimulatedTaker {
                 84..90 => self.send(market, buy, "LIMIT_MAKER").await,
                 90..94 => self.send(market, buy, "STOP_LOSS_LIMIT").await,
                 94..97 => self.send(market, buy, "TAKE_PROFIT").await,
-                _ => self.send_oco(market, buy).await,
+                97..99 => self.send_oco(market, buy).await,
+                _ => self.send_otoco(market, buy).await,
             }
         }
     }
@@ -111,6 +112,38 @@ impl SimulatedTaker {
         };
         let parameters = format!("symbol={}&side={}&quantity={quantity}&{legs}", rules.symbol, side(buy));
         if let CallResult::Done(reply) = self.participant.post("/api/v3/orderList/oco", &parameters).await
+            && let Some(id) = reply["orderListId"].as_u64()
+        {
+            self.waiting[market].push_back(Waiting::List(id));
+        }
+    }
+
+    /// Enters at the market, and leaves by a pair around it once the entry is filled.
+    async fn send_otoco(&mut self, market: usize, buy: bool) {
+        let fair = self.participant.shared.fair(market);
+        let value = self.participant.random.between(VALUE.0, VALUE.1);
+        let rules = &self.participant.shared.markets[market];
+        let quantity = text(rules.quantity(value as f64, rules.price(fair)));
+        let price = |factor: f64| text(rules.price(fair * factor));
+        let (above, below) = (price(1.0 + FAR), price(1.0 - FAR));
+        let entry = price(if buy { 1.0 + REACH } else { 1.0 - REACH });
+        let exit = if buy {
+            format!(
+                "pendingAboveType=LIMIT_MAKER&pendingAbovePrice={above}&pendingBelowType=STOP_LOSS&pendingBelowStopPrice={below}"
+            )
+        } else {
+            format!(
+                "pendingAboveType=STOP_LOSS&pendingAboveStopPrice={above}&pendingBelowType=LIMIT_MAKER&pendingBelowPrice={below}"
+            )
+        };
+        let parameters = format!(
+            "symbol={}&workingType=LIMIT&workingTimeInForce=GTC&workingSide={}&workingPrice={entry}&workingQuantity={quantity}\
+             &pendingSide={}&pendingQuantity={quantity}&{exit}",
+            rules.symbol,
+            side(buy),
+            side(!buy)
+        );
+        if let CallResult::Done(reply) = self.participant.post("/api/v3/orderList/otoco", &parameters).await
             && let Some(id) = reply["orderListId"].as_u64()
         {
             self.waiting[market].push_back(Waiting::List(id));

@@ -2,12 +2,12 @@
 
 use exchange_core::{
     OrderList,
-    order::{AccountId, ClientId, MarketId, OrderId, OrderListId},
+    order::{AccountId, ClientId, Contingency, MarketId, OrderId, OrderListId},
 };
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::orders::{account_bind, client_id, market_bind};
-use super::{FIRST, HistoryPart, Projected, narrow, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, code, narrow, projected, unsigned};
 
 /// Account and range of the requested lists.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct ListQuery {
 
 macro_rules! columns {
     () => {
-        "id, created, updated, account, market, done, client_id, orders"
+        "id, created, updated, account, market, done, client_id, orders, contingency"
     };
 }
 
@@ -128,6 +128,7 @@ fn read(row: &PgRow) -> sqlx::Result<OrderList> {
         market: narrow::<i16, _>(row, at(4))?,
         done: row.try_get(at(5))?,
         client_id: client_id(row, at(6))?,
+        contingency: code(row, at(8), Contingency::from_code)?,
         orders: orders.into_iter().map(i64::unsigned_abs).collect(),
     })
 }

@@ -78,7 +78,8 @@ impl<'a> Recorder<'a> {
         (self.prevented, self.original_client_id) = (None, None);
         self.kind = match event {
             Event::OrderPlaced(placed) => Kind::Placed { rests: placed.rests },
-            Event::OrderTriggered { rests, .. } => Kind::Triggered { rests: *rests },
+            Event::ExtendedOrderPlaced(order) => Kind::Placed { rests: order.placed.rests },
+            Event::OrderTriggered { rests, .. } | Event::PendingActivated { rests, .. } => Kind::Triggered { rests: *rests },
             Event::Trade(trade) => {
                 self.note_legs(state, trade.taker);
                 self.note_legs(state, trade.maker);
@@ -218,7 +219,10 @@ impl<'a> Recorder<'a> {
         let mut report =
             OrderReport { order: *order, execution: Execution::Replaced, trade: None, prevention: None, original_client_id };
         match event {
-            Event::OrderPlaced(_) | Event::OrderTriggered { .. } => report.execution = Execution::New,
+            Event::OrderPlaced(_)
+            | Event::ExtendedOrderPlaced(_)
+            | Event::OrderTriggered { .. }
+            | Event::PendingActivated { .. } => report.execution = Execution::New,
             Event::Trade(_) => {
                 report.execution = Execution::Trade;
                 report.trade = self.trade.as_ref().map(|trade| side_of(state, trade, order));
@@ -322,7 +326,7 @@ impl<'a> Recorder<'a> {
 
 /// Whether the event adds an order to the list.
 fn places_into(event: &Event, list: OrderListId) -> bool {
-    matches!(event, Event::OrderPlaced(placed) if placed.list == list)
+    event.placed().is_some_and(|placed| placed.list == list)
 }
 
 fn side_of(state: &State, trade: &TradeRecord, order: &Order) -> LastTrade {

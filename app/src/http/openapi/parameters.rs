@@ -42,6 +42,33 @@ pub const REFUSED: &[&str] = &[
     "belowPegPriceType",
     "belowPegOffsetType",
     "belowPegOffsetValue",
+    "workingIcebergQty",
+    "workingStrategyId",
+    "workingStrategyType",
+    "workingPegPriceType",
+    "workingPegOffsetType",
+    "workingPegOffsetValue",
+    "pendingIcebergQty",
+    "pendingTrailingDelta",
+    "pendingStrategyId",
+    "pendingStrategyType",
+    "pendingPegPriceType",
+    "pendingPegOffsetType",
+    "pendingPegOffsetValue",
+    "pendingAboveIcebergQty",
+    "pendingAboveTrailingDelta",
+    "pendingAboveStrategyId",
+    "pendingAboveStrategyType",
+    "pendingAbovePegPriceType",
+    "pendingAbovePegOffsetType",
+    "pendingAbovePegOffsetValue",
+    "pendingBelowIcebergQty",
+    "pendingBelowTrailingDelta",
+    "pendingBelowStrategyId",
+    "pendingBelowStrategyType",
+    "pendingBelowPegPriceType",
+    "pendingBelowPegOffsetType",
+    "pendingBelowPegOffsetValue",
     "limitIcebergQty",
     "limitStrategyId",
     "limitStrategyType",
@@ -105,9 +132,23 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
         "endTime" => (ParameterKind::Time, "Inclusive."),
         "side" => (ParameterKind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
         "type" => (ParameterKind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
-        "aboveType" | "belowType" => (ParameterKind::One(legs), "Type of the leg above or below the market."),
+        "workingType" => (ParameterKind::One(|| vec!["LIMIT", "LIMIT_MAKER"]), "Type of the order that is placed at once."),
+        "pendingType" => (
+            ParameterKind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()),
+            "Type of the order that is placed when the working order is filled.",
+        ),
+        "workingSide" | "pendingSide" => {
+            (ParameterKind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order.")
+        }
+        "workingQuantity" | "pendingQuantity" => (ParameterKind::Decimal, "Quantity in the base asset."),
+        "workingPrice" => (ParameterKind::Decimal, "Price in the quote asset."),
+        "workingTimeInForce" => (ParameterKind::One(time_in_force), "Required for LIMIT."),
+        "aboveType" | "belowType" | "pendingAboveType" | "pendingBelowType" => {
+            (ParameterKind::One(legs), "Type of the leg above or below the market.")
+        }
         "timeInForce" => (ParameterKind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
-        "aboveTimeInForce" | "belowTimeInForce" => {
+        "pendingTimeInForce" => (ParameterKind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
+        "aboveTimeInForce" | "belowTimeInForce" | "pendingAboveTimeInForce" | "pendingBelowTimeInForce" => {
             (ParameterKind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT.")
         }
         "quoteOrderQty" => (ParameterKind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
@@ -115,12 +156,15 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
         "stopPrice" if path.ends_with("order/oco") => {
             (ParameterKind::Decimal, "Last price at which the stop leg becomes active.")
         }
-        "price" | "abovePrice" | "belowPrice" => {
+        "price" | "abovePrice" | "belowPrice" | "pendingPrice" | "pendingAbovePrice" | "pendingBelowPrice" => {
             (ParameterKind::Decimal, "Price in the quote asset, for types that have a limit price.")
         }
-        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => {
-            (ParameterKind::Decimal, "Last price at which the order becomes active.")
-        }
+        "stopPrice"
+        | "aboveStopPrice"
+        | "belowStopPrice"
+        | "pendingStopPrice"
+        | "pendingAboveStopPrice"
+        | "pendingBelowStopPrice" => (ParameterKind::Decimal, "Last price at which the order becomes active."),
         "newClientOrderId" if path.ends_with("keepPriority") => {
             (ParameterKind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
@@ -138,6 +182,9 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
         }
         "stopLimitTimeInForce" => (ParameterKind::One(time_in_force), "Required with stopLimitPrice."),
         "limitClientOrderId" | "stopClientOrderId" => (ParameterKind::Text, "Client id of the leg."),
+        "workingClientOrderId" | "pendingClientOrderId" | "pendingAboveClientOrderId" | "pendingBelowClientOrderId" => {
+            (ParameterKind::Text, "Client id of the order. Generated if not sent.")
+        }
         "aboveClientOrderId" | "belowClientOrderId" => (ParameterKind::Text, "Client id of the leg."),
         "newOrderRespType" => (
             ParameterKind::One(|| vec!["ACK", "RESULT", "FULL"]),

@@ -26,6 +26,45 @@ async fn one_command_halts_every_market_and_one_resumes() {
 }
 
 #[tokio::test]
+async fn filters_of_positions_and_counts_are_added_and_removed() {
+    let exchange = Exchange::start().await;
+    let operator = Operator::of(&exchange);
+    let trader = operator.trader(&exchange, "trader").await;
+    operator.does(&["market", "set-limits", "BTCUSDT", "--max-position", "100.5", "--max-order-lists", "2"]).await;
+    operator.does(&["market", "set-exchange-limits", "--max-orders", "3", "--max-algo-orders", "1"]).await;
+    operator.does(&["market", "set-exchange-limits", "--max-order-lists", "9"]).await;
+    let of_all = json!([
+        {"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 3},
+        {"filterType": "EXCHANGE_MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 1},
+        {"filterType": "EXCHANGE_MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 9},
+    ]);
+    let info = exchange.public("/api/v3/exchangeInfo", "symbol=BTCUSDT").await.ok();
+    assert_eq!(info["exchangeFilters"], of_all);
+    let filters = info["symbols"][0]["filters"].as_array().unwrap();
+    for filter in [
+        json!({"filterType": "MAX_POSITION", "maxPosition": "100.50000000"}),
+        json!({"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 2}),
+    ] {
+        assert!(filters.contains(&filter), "{filter} in {filters:?}");
+    }
+    let own = trader.get("/api/v3/myFilters", "symbol=BTCUSDT").await.ok();
+    assert_eq!((&own["exchangeFilters"], &own["symbolFilters"]), (&of_all, &info["symbols"][0]["filters"]));
+    let over = trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=101").await;
+    assert_eq!(over.error(), (400, -1013, "Filter failure: MAX_POSITION"));
+    for _ in 0..3 {
+        trader.limit("BUY", "100.00", "0.1").await;
+    }
+    let full = trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.1").await;
+    assert_eq!(full.error(), (400, -1013, "Filter failure: EXCHANGE_MAX_NUM_ORDERS"));
+    let refused = operator.refused(&["market", "set-limits", "BTCUSDT", "--max-position", "many"]).await;
+    assert!(refused.contains("max-position: invalid value many"), "{refused}");
+    let zero = ["market", "set-exchange-limits", "--max-orders", "0", "--max-algo-orders", "0", "--max-order-lists", "0"];
+    operator.does(&zero).await;
+    assert_eq!(exchange.public("/api/v3/exchangeInfo", "").await.ok()["exchangeFilters"], json!([]));
+    trader.limit("BUY", "100.00", "0.1").await;
+}
+
+#[tokio::test]
 async fn a_market_is_cleared_and_delisted() {
     let exchange = Exchange::start().await;
     let operator = Operator::of(&exchange);

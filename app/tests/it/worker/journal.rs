@@ -6,7 +6,7 @@ use exchange::{
 };
 use exchange_core::{
     State, batch,
-    command::{AdminAction, AmendOrder, CancelOrder, Command, NewOco, NewOrder, OcoLeg, Operator},
+    command::{AdminAction, AmendOrder, CancelOrder, Command, NewOco, NewOrder, NewOto, OcoLeg, Operator, PendingOrders},
     event::Event,
     market::{Commission, Filters},
     money::{Amount, SCALE, Time},
@@ -139,7 +139,7 @@ impl Journal {
             }),
             7 => Command::Place(NewOrder { time_in_force: TimeInForce::Ioc, ..self.order(account, market, side, price) }),
             8 => Command::PlaceOco(self.oco(account, market, price)),
-            9 => Command::Tick,
+            9 => self.oto(account, market, price),
             10 | 11 => self.amend(account, market),
             _ => Command::Place(self.order(account, market, side, price)),
         }
@@ -187,6 +187,27 @@ impl Journal {
         let below = leg(OrderType::StopLossLimit, (price - 30) * SCALE, (price - 25) * SCALE);
         let list_client_id = self.client_id();
         NewOco { account, market, side: Side::Sell, quantity: SCALE / 10, stp: StpMode::None, list_client_id, above, below }
+    }
+
+    /// Buys near the market, then sells what it bought by a pair.
+    fn oto(&mut self, account: AccountId, market: u16, price: i64) -> Command {
+        let NewOco { side, quantity, stp, list_client_id, above, below, .. } = self.oco(account, market, price);
+        let order = |leg: &OcoLeg| NewOrder {
+            account,
+            market,
+            side,
+            kind: leg.kind,
+            time_in_force: leg.time_in_force,
+            stp,
+            price: leg.price,
+            stop_price: leg.stop_price,
+            quantity,
+            quote_order_quantity: 0,
+            client_id: leg.client_id,
+        };
+        let pending = PendingOrders::Pair { above: order(&above), below: order(&below) };
+        let working = NewOrder { quantity, stp, ..self.order(account, market, Side::Buy, price) };
+        Command::PlaceOto(Box::new(NewOto { list_client_id, working, pending }))
     }
 
     fn client_id(&mut self) -> ClientId {

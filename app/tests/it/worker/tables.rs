@@ -170,14 +170,15 @@ pub async fn assert_agree(url: &str, events: &[Event]) {
     let orders: Vec<OrderRow> = sqlx::query_as("SELECT * FROM orders ORDER BY id").fetch_all(&mut *connection).await.unwrap();
     assert_eq!(orders, fold.orders.values().map(OrderRow::from).collect::<Vec<_>>());
 
-    let lists: Vec<(i64, bool, Vec<i64>, i64)> = sqlx::query_as("SELECT id, done, orders, updated FROM order_lists ORDER BY id")
-        .fetch_all(&mut *connection)
-        .await
-        .unwrap();
-    let expected = fold
-        .lists
-        .values()
-        .map(|list| (list.id as i64, list.done, list.orders.iter().map(|id| *id as i64).collect::<Vec<_>>(), list.updated));
+    let lists: Vec<(i64, bool, Vec<i64>, i64, i16)> =
+        sqlx::query_as("SELECT id, done, orders, updated, contingency FROM order_lists ORDER BY id")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+    let expected = fold.lists.values().map(|list| {
+        let orders: Vec<i64> = list.orders.iter().map(|id| *id as i64).collect();
+        (list.id as i64, list.done, orders, list.updated, i16::from(list.contingency as u8))
+    });
     assert_eq!(lists, expected.collect::<Vec<_>>());
 
     let amendments: Vec<AmendmentRow> = sqlx::query_as(

@@ -2,11 +2,11 @@
 
 use super::{Answer, Naive, ONE, Open, refuse};
 use exchange_core::command::{AmendOrder, NewOrder};
-use exchange_core::order::Side;
+use exchange_core::order::{OrderType, Side};
 
 impl Naive {
     pub(super) fn amend(&mut self, amend: &AmendOrder) -> Answer {
-        if !self.level_4 {
+        if !self.newest_level {
             return refuse("Order amend is not supported for this symbol.");
         }
         let mine = |o: &Open| o.new.account == amend.account;
@@ -36,8 +36,8 @@ impl Naive {
         if self.open.iter().any(taken) {
             return refuse("Duplicate order sent.");
         }
-        let pair: Vec<u64> =
-            self.open.iter().filter(|o| o.id == order.id || (o.list == order.list && o.list != 0)).map(|o| o.id).collect();
+        let in_pair = |o: &&Open| o.id == order.id || (o.list != 0 && o.list == order.list && o.pending == order.pending);
+        let pair: Vec<u64> = self.open.iter().filter(in_pair).map(|o| o.id).collect();
         let mut most = 0;
         for id in &pair {
             let me = self.find(*id).unwrap();
@@ -71,7 +71,13 @@ impl Naive {
         if by_stop && !fits(f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
             return refuse("Filter failure: MARKET_LOT_SIZE");
         }
-        let worth = i128::from(if by_stop { new.stop_price } else { new.price }) * i128::from(quantity) / ONE;
+        let price = match (new.kind, by_stop) {
+            (OrderType::Market, _) => self.average(),
+            (_, true) => Some(new.stop_price.into()),
+            (_, false) => Some(new.price.into()),
+        };
+        let Some(price) = price else { return Ok(()) };
+        let worth = price * i128::from(quantity) / ONE;
         if worth == 0 {
             return refuse("Price * QTY is zero or less.");
         }

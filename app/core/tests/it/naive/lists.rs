@@ -22,6 +22,7 @@ impl Naive {
         let (above, below) = (leg(&oco.above), leg(&oco.below));
         self.check(&above, 2)?;
         self.check(&below, 2)?;
+        self.check_list_count(oco.account)?;
         let list_taken = self.lists.iter().any(|l| l.1 == oco.account && l.2 == oco.list_client_id);
         if above.client_id == below.client_id || list_taken {
             return refuse("Duplicate order sent.");

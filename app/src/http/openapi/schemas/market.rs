@@ -10,7 +10,7 @@ pub struct ExchangeInfo {
     pub timezone: String,
     pub server_time: Timestamp,
     pub rate_limits: Vec<RateLimit>,
-    /// Always empty: no filter applies to all markets.
+    /// Filters of one account over all markets, if an operator set any.
     pub exchange_filters: Vec<Filter>,
     pub symbols: Vec<Symbol>,
 }
@@ -58,8 +58,9 @@ pub struct Symbol {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Filter {
-    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS or
-    /// MAX_NUM_ORDER_AMENDS.
+    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS,
+    /// MAX_POSITION, MAX_NUM_ORDER_LISTS, MAX_NUM_ORDER_AMENDS, EXCHANGE_MAX_NUM_ORDERS, EXCHANGE_MAX_NUM_ALGO_ORDERS or
+    /// EXCHANGE_MAX_NUM_ORDER_LISTS.
     #[schema(example = "PRICE_FILTER")]
     pub filter_type: String,
     pub min_price: Option<Decimal>,
@@ -84,6 +85,8 @@ pub struct Filter {
     pub max_num_orders: Option<u32>,
     pub max_num_algo_orders: Option<u32>,
     pub max_num_order_amends: Option<u32>,
+    pub max_num_order_lists: Option<u32>,
+    pub max_position: Option<Decimal>,
 }
 
 /// The order book. Each level is `[price, quantity]`, best first.

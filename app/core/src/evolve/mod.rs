@@ -4,19 +4,21 @@
 //! Events come from a decision or from a journal with a valid checksum, so their references exist. An order or account that is
 //! missing is skipped; a missing market or asset is a bug.
 
+mod lists;
+
 use crate::book::Book;
 use crate::command::AccountRights;
 use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
+use crate::limits::MarketLimits;
 use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Quantity, Time, notional};
-use crate::order::{AccountId, AssetId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
+use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::{ChainLink, Slot};
 use crate::protection::{CancelScope, Protection};
-use crate::state::{MarketEntry, OrderList, State};
-use smallvec::SmallVec;
+use crate::state::{MarketEntry, State};
 
 use Bucket::{Free, Locked};
 
@@ -34,7 +36,8 @@ impl State {
         self.sequence += 1;
         match event {
             Event::Clock(time) => self.now = *time,
-            Event::OrderPlaced(placed) => self.order_placed(placed, effects),
+            Event::OrderPlaced(placed) => self.order_placed(placed, false, effects),
+            Event::ExtendedOrderPlaced(order) => self.order_placed(&order.placed, order.pending, effects),
             Event::Trade(trade) => self.traded(trade, effects),
             Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
             Event::MatchDecremented(e) => {
@@ -50,6 +53,11 @@ impl State {
                     self.triggered(slot, *hold, *rests, effects);
                 }
             }
+            Event::PendingActivated { order, hold, rests } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    self.activated(slot, *hold, *rests, effects);
+                }
+            }
             Event::OrderRested { order } => {
                 if let Some(slot) = self.orders.slot(*order) {
                     let market = self.orders.get(slot).market;
@@ -62,18 +70,10 @@ impl State {
                 }
             }
             Event::ListPlaced { list, account, market, client_id } => {
-                self.last_list = self.last_list.max(*list);
-                let list = OrderList {
-                    id: *list,
-                    account: *account,
-                    market: *market,
-                    client_id: *client_id,
-                    orders: SmallVec::new(),
-                    done: false,
-                    created: self.now,
-                    updated: self.now,
-                };
-                self.add_list(list);
+                self.list_placed(*list, *account, *market, *client_id, Contingency::Oco);
+            }
+            Event::OtoPlaced { list, account, market, client_id } => {
+                self.list_placed(*list, *account, *market, *client_id, Contingency::Oto);
             }
             Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::CommandExecuted(_) => {}
             Event::FeatureLevel(level) => self.feature_level = *level,
@@ -89,6 +89,7 @@ impl State {
                     filters: (**filters).clone(),
                     commission: *commission,
                     protection: Protection::default(),
+                    limits: MarketLimits::default(),
                 };
                 self.markets.push(MarketEntry::new(market));
             }
@@ -129,6 +130,8 @@ impl State {
             | Event::PriceRangeSet { .. }
             | Event::ReferencePriceSet { .. }
             | Event::BreakerSet { .. }
+            | Event::MarketLimitsSet { .. }
+            | Event::ExchangeLimitsSet(_)
             | Event::MarketPaused { .. }
             | Event::TimeSetBack(_) => self.operated(event),
         }
@@ -152,6 +155,12 @@ impl State {
             Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
             Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
             Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
+            Event::MarketLimitsSet { market, limits } => {
+                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
+                    entry.market.limits = *limits;
+                }
+            }
+            Event::ExchangeLimitsSet(limits) => self.limits = *limits,
             Event::TimeSetBack(time) => self.set_time_back(*time),
             Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
             _ => {}
@@ -207,9 +216,10 @@ impl State {
     }
 
     #[inline(never)]
-    fn order_placed(&mut self, e: &OrderPlaced, effects: &mut impl Effects) {
+    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
-        let waits = e.kind.is_algo();
+        let is_algo = e.kind.is_algo();
+        let waits = is_algo || pending;
         let order = Order {
             id: e.order,
             account: e.account,
@@ -218,7 +228,7 @@ impl State {
             kind: e.kind,
             time_in_force: e.time_in_force,
             stp: e.stp,
-            status: OrderStatus::New,
+            status: if pending { OrderStatus::PendingNew } else { OrderStatus::New },
             expiry_reason: ExpiryReason::None,
             working: !waits,
             price: e.price,
@@ -245,14 +255,20 @@ impl State {
             if self.feature_level >= FORWARDING_LEVEL {
                 entry.count.add(1, self.now);
             }
+            entry.open_everywhere.0 += 1;
+            entry.open_everywhere.1 += u32::from(is_algo);
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
-            on_market.algo += u32::from(waits);
+            on_market.algo += u32::from(is_algo);
             self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
         }
         if waits {
             if let Some(entry) = self.markets.get_mut(usize::from(e.market)) {
-                entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+                if pending {
+                    entry.book.pending.insert(e.order, slot);
+                } else {
+                    entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+                }
             }
         } else if e.rests {
             book(&mut self.markets, e.market, self.sequence).rest(&mut self.orders, slot);
@@ -493,6 +509,8 @@ impl State {
             book.remove(&mut self.orders, slot);
         }
         if let Some(entry) = self.accounts.get_mut(account as usize) {
+            entry.open_everywhere.0 -= 1;
+            entry.open_everywhere.1 -= u32::from(kind.is_algo());
             let on_market = entry.orders_on_mut(market);
             on_market.open -= 1;
             on_market.algo -= u32::from(kind.is_algo());
@@ -504,18 +522,7 @@ impl State {
         }
         self.orders.remove(slot);
         if list != 0 {
-            self.order_of_list_closed(list, effects);
-        }
-    }
-
-    fn order_of_list_closed(&mut self, id: u64, effects: &mut impl Effects) {
-        let Some(list) = self.lists.get_mut(&id) else { return };
-        list.updated = self.now;
-        list.done = list.orders.iter().all(|order| self.orders.slot(*order).is_none());
-        if list.done
-            && let Some(list) = self.remove_list(id)
-        {
-            effects.list_changed(&list);
+            self.order_of_list_closed(list, status, effects);
         }
     }
 

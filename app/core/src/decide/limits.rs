@@ -1,0 +1,86 @@
+//! This module sets and checks the filters of positions and counts that an operator may add. It must not check prices or quantities
+//! (see `place`).
+
+use super::Decision;
+use super::admin::invalid;
+use super::place::refuse;
+use crate::command::{NewOrder, Operator, Outcome};
+use crate::event::{Event, LIMITS_LEVEL};
+use crate::limits::{ExchangeLimits, MarketLimits};
+use crate::market::Market;
+use crate::money::Amount;
+use crate::order::{AccountId, MarketId, Side};
+use crate::refusal::{Filter, Refusal};
+use crate::state::{AccountEntry, State};
+
+impl State {
+    /// MAX_POSITION, and the orders of an account over all markets. `count` orders are placed together.
+    pub(super) fn check_limits(
+        &self,
+        new: &NewOrder,
+        market: &Market,
+        account: &AccountEntry,
+        count: u32,
+    ) -> Result<(), Refusal> {
+        let most = market.limits.max_position;
+        if most > 0 && new.side == Side::Buy {
+            let position = self.position(new.account, market).saturating_add(new.quantity.into());
+            refuse(position > Amount::from(most), Filter::MaxPosition)?;
+        }
+        let ExchangeLimits { max_orders, max_algo_orders, .. } = self.limits;
+        let (open, algo) = account.open_everywhere;
+        refuse(max_orders > 0 && open.saturating_add(count) > max_orders, Filter::ExchangeMaxNumOrders)?;
+        let algo_full = max_algo_orders > 0 && new.kind.is_algo() && algo >= max_algo_orders;
+        refuse(algo_full, Filter::ExchangeMaxNumAlgoOrders)
+    }
+
+    /// Free and locked base asset of the account, and the remainders of its open buy orders: a walk over its open orders on the
+    /// market, at most MAX_NUM_ORDERS.
+    fn position(&self, account: AccountId, market: &Market) -> Amount {
+        let balance = self.balance(account, market.base);
+        let buys = self.open_orders(account, Some(market.id)).into_iter().filter(|order| order.side == Side::Buy);
+        balance.free + balance.locked + buys.map(|order| Amount::from(order.remaining())).sum::<Amount>()
+    }
+}
+
+impl Decision<'_> {
+    /// MAX_NUM_ORDER_LISTS and EXCHANGE_MAX_NUM_ORDER_LISTS.
+    pub(super) fn check_list_count(&self, account: AccountId, market: MarketId) -> Result<(), Refusal> {
+        let entry = self.state.trading_account(account)?;
+        let here = entry.orders_on(market).map_or(0, |orders| orders.lists);
+        let (on_market, everywhere) = (self.market(market)?.limits.max_lists, self.state.limits.max_lists);
+        refuse(on_market > 0 && here >= on_market, Filter::MaxNumOrderLists)?;
+        refuse(everywhere > 0 && entry.lists.len() >= everywhere as usize, Filter::ExchangeMaxNumOrderLists)
+    }
+
+    pub(super) fn set_market_limits(
+        &mut self,
+        operator: &Operator,
+        market: MarketId,
+        limits: MarketLimits,
+    ) -> Result<Outcome, Refusal> {
+        self.needs_limits_level()?;
+        let symbol = self.listed(market)?;
+        if limits.max_position < 0 {
+            return Err(invalid("maxPosition must be above 0, or 0 for no such filter"));
+        }
+        let text = format!("set limits of {symbol}: {}", limits.listed());
+        Ok(self.act(operator, &text, Event::MarketLimitsSet { market, limits }))
+    }
+
+    pub(super) fn set_exchange_limits(&mut self, operator: &Operator, limits: ExchangeLimits) -> Result<Outcome, Refusal> {
+        self.needs_limits_level()?;
+        let text = format!("set limits of the exchange: {}", limits.listed());
+        Ok(self.act(operator, &text, Event::ExchangeLimitsSet(limits)))
+    }
+
+    fn needs_limits_level(&self) -> Result<(), Refusal> {
+        if self.state.feature_level >= LIMITS_LEVEL {
+            return Ok(());
+        }
+        Err(invalid(format!(
+            "this needs feature level {LIMITS_LEVEL}: when every server and worker runs this release, run `exchange admin feature-level \
+             set {LIMITS_LEVEL}`"
+        )))
+    }
+}
