@@ -16,7 +16,9 @@ use service_kit::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SERVICE: Service = Service { name: "exchange", version: env!("CARGO_PKG_VERSION") };
+const fn service(role: &'static str) -> Service {
+    Service { name: "exchange", version: env!("CARGO_PKG_VERSION"), role }
+}
 
 /// A spot exchange with an API that trading bots already speak.
 #[derive(Parser)]
@@ -93,10 +95,10 @@ enum DeadLetterAction {
 
 fn main() -> ExitCode {
     match Arguments::parse().role {
-        Role::Serve => live(config::Serve::read, |settings| &settings.process, serve::run),
-        Role::Worker { action: None } => live(config::Worker::read, |settings| &settings.process, worker::run),
+        Role::Serve => live("serve", config::Serve::read, |settings| &settings.process, serve::run),
+        Role::Worker { action: None } => live("worker", config::Worker::read, |settings| &settings.process, worker::run),
         Role::Worker { action: Some(WorkerAction::Rebuild) } => {
-            live(config::Worker::read, |settings| &settings.process, worker::run_rebuild)
+            live("rebuild", config::Worker::read, |settings| &settings.process, worker::run_rebuild)
         }
         Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => {
             answer("exchange worker", config::Worker::read, |settings| worker::command::dead_letters(settings, action.is_some()))
@@ -109,8 +111,8 @@ fn main() -> ExitCode {
         Role::Worker { action: Some(WorkerAction::Statements { account }) } => {
             answer("exchange worker", config::Worker::read, |settings| worker::command::statements(settings, account))
         }
-        Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
-        Role::Probe => live(config::Probe::read, |settings| &settings.process, probe::run),
+        Role::Migrate => live("migrate", config::Migrate::read, |settings| &settings.process, migrate::run),
+        Role::Probe => live("probe", config::Probe::read, |settings| &settings.process, probe::run),
         Role::Publish => answer("exchange publish", config::Publish::read, serve::publish),
         Role::Recover(arguments) => {
             answer("exchange recover", config::Recover::read, |settings| recover::run(settings, arguments))
@@ -149,6 +151,7 @@ where
 
 /// Runs one role from its configuration to its exit. A configuration error stops it before anything else starts.
 fn live<Settings, Run, Running>(
+    role: &'static str,
     read: fn(&mut Reader) -> Settings,
     process: fn(&Settings) -> &config::Process,
     run: Run,
@@ -164,7 +167,7 @@ where
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let telemetry = match telemetry::init(SERVICE, &process(&settings).telemetry) {
+    let telemetry = match telemetry::init(service(role), &process(&settings).telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("telemetry cannot start: {error}");
