@@ -66,7 +66,11 @@ impl Discovery {
     async fn write(&self, without: &[&str]) -> Result<()> {
         let mut configuration = self.whole.clone();
         let jobs = configuration["scrape_configs"].as_sequence_mut().context("the configuration has jobs")?;
-        jobs.retain(|job| job["job_name"].as_str().is_none_or(|name| !without.contains(&name)));
+        // The job stays, as that of a ServiceMonitor whose pods are gone. Prometheus writes no end of series for a job that it forgets,
+        // so those remain for five minutes.
+        for job in jobs.iter_mut().filter(|job| job["job_name"].as_str().is_some_and(|name| without.contains(&name))) {
+            job["static_configs"] = Value::Sequence(Vec::new());
+        }
         fs::write(&self.file, to_string(&configuration)?).with_context(|| format!("writing {}", self.file.display()))?;
         let reply = reqwest::Client::new().post(format!("{}/-/reload", self.prometheus)).send().await?;
         let status = reply.status();

@@ -53,9 +53,9 @@ pub enum Act {
     Stop(&'static [&'static str]),
     /// Parts are alive, and do nothing.
     Hang(&'static [&'static str]),
-    /// A job of Prometheus leaves service discovery.
+    /// The targets of a job leave service discovery.
     Forget(&'static str),
-    /// A part ends, and its job leaves service discovery.
+    /// A part ends, and the targets of its job leave service discovery.
     StopAndForget(&'static str, &'static str),
     /// A part is killed as soon as it runs.
     CrashLoop(&'static str),

@@ -9,7 +9,7 @@ use super::{
 
 /// The alert bot's own incident: no Watchdog arrives.
 pub const SILENT: &str = "AlertmanagerSilent";
-/// Prometheus ends the series of a target that left its configuration late: discovery and scrapes are exchanged every 5 s each, and it
+/// Prometheus ends the series of a target that left service discovery late: discovery and scrapes are exchanged every 5 s each, and it
 /// waits for two intervals of the scrape and a tenth, in case the target returns.
 const FORGOTTEN: u64 = 21;
 /// The Watchdog's longest absence, `watchdog.within` of the alert bot in a run.
