@@ -7,11 +7,16 @@ use anyhow::{Context, ensure};
 use exchange_core::{money::Time, order::AccountId};
 use serde_json::json;
 use service_kit::metrics::Metrics;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{jobs::statement, queue};
-use crate::{config, db, media::Media, metrics::ObjectStorageMetrics};
+use crate::{
+    config,
+    db::{self, session},
+    media::Media,
+    metrics::ObjectStorageMetrics,
+};
 
 /// Validity of a printed link.
 const LINK_LIFE: Duration = Duration::from_secs(3600);
@@ -20,7 +25,7 @@ const STATEMENTS: i64 = 100;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
 /// `exchange worker dead-letters [retry]`.
-pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Result<()> {
+pub async fn dead_letters(settings: config::WorkerSettings, retry: bool) -> anyhow::Result<()> {
     let pool = connect(&settings).await?;
     let letters = queue::dead_letters(&pool).await?;
     for letter in &letters {
@@ -39,7 +44,12 @@ pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Resu
 }
 
 /// `exchange worker request-statement`.
-pub async fn request_statement(settings: config::Worker, account: AccountId, from: String, to: String) -> anyhow::Result<()> {
+pub async fn request_statement(
+    settings: config::WorkerSettings,
+    account: AccountId,
+    from: String,
+    to: String,
+) -> anyhow::Result<()> {
     ensure!(settings.object_storage.is_some(), "statements are written to object storage: set EXCHANGE_S3_*");
     let (from, to) = (moment("--from", &from)?, moment("--to", &to)?);
     let pool = connect(&settings).await?;
@@ -47,12 +57,12 @@ pub async fn request_statement(settings: config::Worker, account: AccountId, fro
         db::statements::account_exists(&pool, account).await?,
         "--account {account}: the account does not exist in the tables"
     );
-    println!("{}", json!({ "statement": statement::request(&pool, account, from, to).await? }));
+    println!("{}", json!({ "statement": statement::enqueue_statement(&pool, account, from, to).await? }));
     Ok(())
 }
 
 /// `exchange worker statements`.
-pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow::Result<()> {
+pub async fn statements(settings: config::WorkerSettings, account: AccountId) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None);
     let storage = ObjectStorageMetrics::register(&metrics)?;
     let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
@@ -73,8 +83,8 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
     Ok(())
 }
 
-async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
-    let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options.clone()).await;
+async fn connect(settings: &config::WorkerSettings) -> anyhow::Result<PgPool> {
+    let pool = session::pool(2).connect_with(settings.database.options.clone()).await;
     pool.context("the database is unreachable")
 }
 
