@@ -24,7 +24,7 @@ use service_kit::{
     telemetry::{self, Service},
 };
 
-const SERVICE: Service = Service { name: "alertbot", version: env!("CARGO_PKG_VERSION") };
+const SERVICE: Service = Service { name: "alertbot", version: env!("CARGO_PKG_VERSION"), role: "serve" };
 const SERVE_STATUSES: &str =
     "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 64 if the configuration has faults, 2 wrong arguments";
 const CHECK_STATUSES: &str = "Exit status: 0 if there are no faults, 1 if the payload cannot be previewed, 64 if the configuration has faults, 2 wrong arguments";

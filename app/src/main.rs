@@ -16,7 +16,9 @@ use service_kit::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SERVICE: Service = Service { name: "exchange", version: env!("CARGO_PKG_VERSION") };
+const fn service(role: &'static str) -> Service {
+    Service { name: "exchange", version: env!("CARGO_PKG_VERSION"), role }
+}
 
 /// A spot exchange with an API that trading bots already speak.
 #[derive(Parser)]
@@ -105,10 +107,10 @@ fn main() -> ExitCode {
     let matches = with_settings(Arguments::command(), None).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match arguments.role {
-        Role::Serve => live(config::ServeSettings::read, |settings| &settings.process, serve::run),
-        Role::Worker { action: None } => live(config::WorkerSettings::read, |settings| &settings.process, worker::run),
+        Role::Serve => live("serve", config::ServeSettings::read, |settings| &settings.process, serve::run),
+        Role::Worker { action: None } => live("worker", config::WorkerSettings::read, |settings| &settings.process, worker::run),
         Role::Worker { action: Some(WorkerAction::Rebuild) } => {
-            live(config::WorkerSettings::read, |settings| &settings.process, worker::run_rebuild)
+            live("rebuild", config::WorkerSettings::read, |settings| &settings.process, worker::run_rebuild)
         }
         Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => {
             answer("exchange worker", config::WorkerSettings::read, |settings| {
@@ -123,8 +125,8 @@ fn main() -> ExitCode {
         Role::Worker { action: Some(WorkerAction::Statements { account }) } => {
             answer("exchange worker", config::WorkerSettings::read, |settings| worker::command::statements(settings, account))
         }
-        Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
-        Role::Probe => live(config::ProbeSettings::read, |settings| &settings.process, probe::run),
+        Role::Migrate => live("migrate", config::Migrate::read, |settings| &settings.process, migrate::run),
+        Role::Probe => live("probe", config::ProbeSettings::read, |settings| &settings.process, probe::run),
         Role::Publish => answer("exchange publish", config::Publish::read, serve::publish),
         Role::Recover(arguments) => {
             answer("exchange recover", config::Recover::read, |settings| recover::run(settings, arguments))
@@ -163,6 +165,7 @@ where
 
 /// Runs one role from its configuration to its exit. A configuration error stops it before anything else starts.
 fn live<Settings, Run, Running>(
+    role: &'static str,
     read: fn(&mut SettingsReader) -> Settings,
     process: fn(&Settings) -> &config::Process,
     run: Run,
@@ -178,7 +181,7 @@ where
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let telemetry = match telemetry::init(SERVICE, &process(&settings).telemetry) {
+    let telemetry = match telemetry::init(service(role), &process(&settings).telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("telemetry cannot start: {error}");

@@ -35,11 +35,17 @@ pub use run::run;
 pub use serve::serve;
 pub use verify::{VerifyArguments, verify};
 
-pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
+const NAME: &str = "backup";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `role`: the subcommand.
+pub const fn service(role: &'static str) -> Service {
+    Service { name: NAME, version: VERSION, role }
+}
 
 /// Creates the agents of the jobs, with one registry of metrics.
 pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
-    let metrics = Metrics::new(SERVICE.name, SERVICE.version, option_env!("BUILD_COMMIT"));
+    let metrics = Metrics::new(NAME, VERSION, option_env!("BUILD_COMMIT"));
     let failed = |error| Failure::new(crate::failure::Stage::Connect, Exit::Failed, anyhow::Error::new(error));
     let (agent, store) =
         (AgentMetrics::register(&metrics).map_err(failed)?, ObjectStoreMetrics::register(&metrics).map_err(failed)?);

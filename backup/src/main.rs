@@ -64,6 +64,24 @@ enum Command {
     Doctor,
 }
 
+impl Command {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Serve => "serve",
+            Self::List => "list",
+            Self::Show { .. } => "show",
+            Self::Restore(_) => "restore",
+            Self::Verify(_) => "verify",
+            Self::Export(_) => "export",
+            Self::Prune { .. } => "prune",
+            Self::Delete(_) => "delete",
+            Self::Check => "check",
+            Self::Doctor => "doctor",
+        }
+    }
+}
+
 fn after_help() -> String {
     format!("{}\nSettings (environment, or the file without BACKUP_ and nested):\n{}", Exit::HELP, config::help())
 }
@@ -122,7 +140,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         // Standard output contains only results.
         let stream = if matches!(arguments.command, Command::Serve) { LogStream::Stdout } else { LogStream::Stderr };
-        let telemetry = match telemetry::init_to(stream, command::SERVICE, &jobs[0].process.telemetry) {
+        let telemetry = match telemetry::init_to(stream, command::service(arguments.command.name()), &jobs[0].process.telemetry) {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 command::complain(format_args!("failed to start telemetry: {error}"));

@@ -40,6 +40,9 @@ pub struct AlertRule {
     pub expr: String,
     #[serde(default, rename = "for")]
     pub wait: String,
+    /// How long it fires after its expression has ended, so that what follows from a cause stays suppressed.
+    #[serde(default)]
+    pub keep_firing_for: String,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
 }

@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 
 use crate::config::Process;
 
-const SERVICE: Service = Service { name: "logship", version: env!("CARGO_PKG_VERSION") };
+const NAME: &str = "logship";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The arguments of the work. The work adds its latches to `health`, then calls [`Daemon::serve_admin`].
 #[derive(Clone)]
@@ -44,12 +45,12 @@ impl Daemon {
     }
 }
 
-/// Runs `work` until it ends. It ends after the shutdown begins. One thread: a sidecar shares its node.
-pub fn live<Work>(process: &Process, work: impl FnOnce(Daemon) -> Work) -> ExitCode
+/// Runs `work` under the name of its role until it ends. It ends after the shutdown begins. One thread: a sidecar shares its node.
+pub fn live<Work>(role: &'static str, process: &Process, work: impl FnOnce(Daemon) -> Work) -> ExitCode
 where
     Work: Future<Output = anyhow::Result<()>> + 'static,
 {
-    let telemetry = match telemetry::init(SERVICE, &process.telemetry) {
+    let telemetry = match telemetry::init(Service { name: NAME, version: VERSION, role }, &process.telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("logship: failed to start telemetry: {error}");
@@ -67,7 +68,7 @@ where
         let shutdown = Shutdown::new(process.shutdown_deadline);
         shutdown.on_signals().context("listening to signals")?;
         let daemon = Daemon {
-            metrics: Metrics::new(SERVICE.name, SERVICE.version, option_env!("LOGSHIP_COMMIT")),
+            metrics: Metrics::new(NAME, VERSION, option_env!("LOGSHIP_COMMIT")),
             health: Health::new(),
             shutdown: shutdown.clone(),
             level: telemetry.log_level(),

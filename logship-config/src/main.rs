@@ -145,7 +145,7 @@ fn relay() -> Result<ExitCode, CommandFailure> {
     client(&config)?;
     relay::check_settings(&config.relay)?;
     let cluster = cluster(&config)?;
-    Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
+    Ok(daemon::live("relay", &config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
 
 /// Runs `plan`, or `apply` if `carry_out` is set.
@@ -181,7 +181,7 @@ fn watch(files: Declared) -> Result<ExitCode, CommandFailure> {
     check::run(&folder)?;
     client(&config)?;
     let cluster = cluster(&config)?;
-    Ok(daemon::live(&config.process, |daemon| watch::run(cluster, folder, config.watch, daemon)))
+    Ok(daemon::live("watch", &config.process, |daemon| watch::run(cluster, folder, config.watch, daemon)))
 }
 
 fn explain(name: &str) -> Result<ExitCode, CommandFailure> {

@@ -26,7 +26,7 @@ pub const WEBHOOK_TOKEN: &str = "webhook-token-of-tests";
 /// One for the whole process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
     let settings = telemetry::TelemetrySettings { level: "error".into(), ..telemetry::TelemetrySettings::default() };
-    telemetry::init(Service { name: "alertbot", version: "test" }, &settings).expect("telemetry starts once")
+    telemetry::init(Service { name: "alertbot", version: "test", role: "test" }, &settings).expect("telemetry starts once")
 });
 
 /// A running bot. Dropping it ends it.

@@ -121,7 +121,7 @@ enum Part {
     },
 }
 
-const SERVICE: Service = Service { name: "exchange-simulator", version: env!("CARGO_PKG_VERSION") };
+const SERVICE: Service = Service { name: "exchange-simulator", version: env!("CARGO_PKG_VERSION"), role: "simulate" };
 
 fn main() -> Result<()> {
     match Arguments::parse().command {

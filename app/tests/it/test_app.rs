@@ -37,7 +37,7 @@ pub const KEY_ENCRYPTION_KEY: [u8; 32] = {
 /// One subscriber per process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
     let settings = telemetry::TelemetrySettings { level: "error".into(), ..telemetry::TelemetrySettings::default() };
-    telemetry::init(Service { name: "exchange", version: "test" }, &settings).expect("telemetry starts once")
+    telemetry::init(Service { name: "exchange", version: "test", role: "test" }, &settings).expect("telemetry starts once")
 });
 
 /// A running server. Dropping it starts its shutdown.

@@ -7,9 +7,11 @@ use twox_hash::XxHash3_128;
 use crate::lines::{LogRecord, is_panic};
 
 /// Parts of a run and the program of each, as in the label `app.kubernetes.io/name` of its pods.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("serve", "exchange"),
+    ("serve-2", "exchange"),
     ("worker", "exchange"),
+    ("probe", "exchange"),
     ("migrate", "exchange"),
     ("alertbot", "alertbot"),
     ("backup", "backup"),

@@ -21,7 +21,7 @@ use service_kit::{
 
 use crate::{chunk::ChunkSender, tail::Tails};
 
-const SERVICE: Service = Service { name: "development-shipper", version: env!("CARGO_PKG_VERSION") };
+const SERVICE: Service = Service { name: "development-shipper", version: env!("CARGO_PKG_VERSION"), role: "ship" };
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 /// Interval between two reads of the files.
 const EVERY: Duration = Duration::from_millis(250);
@@ -62,6 +62,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     shutdown.on_signals().context("failed to listen to signals")?;
     let stop = shutdown.token();
     let sender = ChunkSender::new(&arguments.relay)?;
+    tracing::info!(logs = %arguments.logs.display(), relay = %arguments.relay, "shipping log files");
     let mut tails = Tails::new(arguments.logs.clone());
     while !stop.is_cancelled() {
         let documents = tails.read(jiff::Timestamp::now())?;

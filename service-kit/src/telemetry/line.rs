@@ -8,6 +8,8 @@ use tracing::field::{Field, Visit};
 use super::Service;
 use crate::trace::TraceContext;
 
+/// The release of ECS whose names and types the lines follow.
+const ECS_VERSION: &str = "8.17.0";
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
@@ -35,6 +37,8 @@ impl LogLine<'_> {
             fill(&mut line);
             line.text("service.name", service.name);
             line.text("service.version", service.version);
+            line.text("service.node.name", service.role);
+            line.text("ecs.version", ECS_VERSION);
             if let Some(name) = std::thread::current().name() {
                 line.text("process.thread.name", name);
             }

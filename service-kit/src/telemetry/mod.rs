@@ -37,11 +37,13 @@ use output::LogOutput;
 
 use crate::trace::measured::TracerLayer;
 
-/// The program's name and version, written on every line.
+/// The program's name, version and role, written on every line.
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
     pub name: &'static str,
     pub version: &'static str,
+    /// `serve`, `worker` and the like: processes of one program do different work. ECS's `service.node.name`.
+    pub role: &'static str,
 }
 
 /// The destination of log lines.

@@ -13,7 +13,7 @@ use tracing::{debug, error, info, info_span, subscriber::with_default};
 
 use super::*;
 
-const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
+const SERVICE: Service = Service { name: "shop", version: "1.2.3", role: "till" };
 
 /// Runs `work` under a subscriber with the given level and returns the lines that it logged.
 fn lines(level: &str, work: impl FnOnce(&LogLevel)) -> Vec<Value> {
@@ -46,6 +46,8 @@ fn a_line_has_the_members_of_ecs_and_the_fields_as_given() {
         ("message", Value::from("sold \"it\"\n")),
         ("service.name", Value::from("shop")),
         ("service.version", Value::from("1.2.3")),
+        ("service.node.name", Value::from("till")),
+        ("ecs.version", Value::from("8.17.0")),
         ("log.logger", Value::from("shop::till")),
         ("event.duration", Value::from(1500)),
         ("price", Value::from(-2)),
