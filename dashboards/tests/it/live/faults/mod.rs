@@ -14,7 +14,7 @@ mod table;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dashboards::rules::Alert;
+use dashboards::rules::AlertRule;
 
 pub use chat::Chat;
 pub use site::Site;
@@ -84,7 +84,7 @@ impl Fault {
         incident.alert == self.alert && incident.text.contains(self.about)
     }
 
-    fn allowed(&self, alerts: &[Alert]) -> Result<Duration> {
+    fn allowed(&self, alerts: &[AlertRule]) -> Result<Duration> {
         // The alert bot opens this incident without a rule; the window is `watchdog.within`, and it looks each second.
         if self.alert == table::SILENT {
             return Ok(self.window + Duration::from_secs(1) + MARGIN);

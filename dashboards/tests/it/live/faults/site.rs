@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use dashboards::rules::{self, Alert};
+use dashboards::rules::{self, AlertRule};
 use futures::future::join_all;
 use local_parts::find_program;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub struct Site {
     chat: Chat,
     discovery: Discovery,
     /// As they were at the start of the run.
-    alerts: Vec<Alert>,
+    alerts: Vec<AlertRule>,
     exporter: Imposter,
     _second: Imposter,
 }
