@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use architecture::help::Program;
+use architecture::help::ProgramHelp;
 use telegram_emulator::{Emulator, Seed};
 
 use crate::bot::Settings;
@@ -20,7 +20,7 @@ fn readme_and_help_agree() {
         assert!(output.status.success(), "{of:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let compared = Program {
+    let compared = ProgramHelp {
         name: "alertbot",
         prefix: "ALERTBOT_",
         readme: include_str!("../../README.md"),

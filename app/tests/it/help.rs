@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use architecture::help::Program;
+use architecture::help::ProgramHelp;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_exchange"));
@@ -17,7 +17,7 @@ fn readme_and_help_agree() {
         assert!(output.status.success(), "{of:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let compared = Program {
+    let compared = ProgramHelp {
         name: "exchange",
         prefix: "EXCHANGE_",
         readme: include_str!("../../README.md"),

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 /// What to compare.
-pub struct Program<'a> {
+pub struct ProgramHelp<'a> {
     pub name: &'a str,
     /// Start of its settings' names, such as `SHOP_`; empty if it has no settings.
     pub prefix: &'a str,
@@ -38,7 +38,7 @@ fn flags(text: &str) -> BTreeSet<&str> {
     words(text, "--", |character| character.is_ascii_lowercase() || character == '-')
 }
 
-impl Program<'_> {
+impl ProgramHelp<'_> {
     fn settings<'t>(&self, text: &'t str) -> BTreeSet<&'t str> {
         if self.prefix.is_empty() {
             return BTreeSet::new();
@@ -101,7 +101,7 @@ mod tests {
 
     fn found(readme: &str, serve: &str) -> Vec<String> {
         let help = |of: &[&str]| if of.is_empty() { HELP.to_owned() } else { serve.to_owned() };
-        Program { name: "shop", prefix: "SHOP_", readme, help: &help, of_others: &["--release"] }.contradictions()
+        ProgramHelp { name: "shop", prefix: "SHOP_", readme, help: &help, of_others: &["--release"] }.contradictions()
     }
 
     #[test]

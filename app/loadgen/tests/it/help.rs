@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use architecture::help::Program;
+use architecture::help::ProgramHelp;
 
 #[test]
 fn readme_and_help_agree() {
@@ -12,6 +12,6 @@ fn readme_and_help_agree() {
         String::from_utf8(output.stdout).unwrap()
     };
     let readme = include_str!("../../README.md");
-    let compared = Program { name: "exchange-loadgen", prefix: "", readme, help: &help, of_others: &["--release"] };
+    let compared = ProgramHelp { name: "exchange-loadgen", prefix: "", readme, help: &help, of_others: &["--release"] };
     assert_eq!(compared.contradictions(), Vec::<String>::new());
 }
