@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use service_kit::{
     admin::{self, Admin},
     health::{Health, Latch},
@@ -214,7 +214,9 @@ impl Server {
         });
         let ending = stages.stop.clone().cancelled_owned();
         spawn(&shutdown, "internal listener", async move {
-            axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
+            // A small frame must not wait until the follower acknowledges the one before it.
+            let internal_listener = listeners.internal.tap_io(|stream| drop(stream.set_nodelay(true)));
+            axum::serve(internal_listener, internal).with_graceful_shutdown(ending).await
         });
         // Open until the end, so that Prometheus can scrape the last minutes and readiness reports the stop.
         tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
