@@ -233,7 +233,14 @@ async fn fill(
     let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
 
     progress.stage("rows");
-    let work = Work { fillings, large_objects, early: phases.early, analyze: options.analyze, how: How::of(options) };
+    let work = Work {
+        fillings,
+        large_objects,
+        early: phases.early,
+        analyze: options.analyze,
+        completed_late: phases.completed_late,
+        how: How::of(options),
+    };
     let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");

@@ -20,6 +20,7 @@ mod limits;
 mod locales;
 mod money;
 mod night;
+mod order;
 mod partial;
 mod program;
 mod records;
