@@ -159,6 +159,7 @@ impl ScratchServer {
             tls: TlsMode::Disable,
             root_certificates: None,
             client_certificate: None,
+            startup: Vec::new(),
         }
     }
 

@@ -27,6 +27,7 @@ mod records;
 mod regression;
 mod restore;
 mod run;
+mod settings;
 mod source_faults;
 mod store_faults;
 mod store_options;
