@@ -16,6 +16,7 @@ mod faulty_store;
 mod help;
 mod interrupted;
 mod kept;
+mod left_out;
 mod limits;
 mod locales;
 mod money;
