@@ -59,7 +59,8 @@ async fn configuration_tables_are_filled_in_the_order_of_their_keys() {
         INSERT INTO z_kinds VALUES ('built in', true);
         CREATE TABLE m_types (type text PRIMARY KEY, kind text NOT NULL REFERENCES z_kinds, parent text REFERENCES m_types);
         CREATE TABLE a_values (value int, type text REFERENCES m_types);
-        SELECT pg_extension_config_dump('z_kinds', 'WHERE NOT built_in'), pg_extension_config_dump('m_types', ''), pg_extension_config_dump('a_values', '')";
+        SELECT pg_extension_config_dump('z_kinds', 'WHERE NOT built_in'); SELECT pg_extension_config_dump('m_types', '');
+        SELECT pg_extension_config_dump('a_values', '')";
     let folder = tempfile::tempdir().unwrap();
     let extensions = folder.path().join("extension");
     fs::create_dir(&extensions).unwrap();
