@@ -17,13 +17,14 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry::LogLevel,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api_key::Vault,
     assets, config,
+    db::session,
     engine::{self, Engine, Replica, history::History, internal, projection},
     http,
     key_shipping::KeyShipping,
@@ -96,8 +97,7 @@ impl Server {
         let serving = health.latch("serving", "starting");
         serving.open();
         let keys_read = health.latch("keys", "reading the API keys");
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.database.pool_size)
+        let pool = session::pool(settings.database.pool_size)
             .connect_lazy_with(settings.database.options.clone().application_name("exchange serve"));
         let address = match settings.internal.advertise {
             Some(address) => address,
@@ -144,7 +144,7 @@ impl Server {
         };
         let replica_pool = settings.replica.map(|options| {
             let options = options.application_name("exchange serve");
-            PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
+            session::pool(settings.database.pool_size).connect_lazy_with(options)
         });
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
         let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());

@@ -100,7 +100,7 @@ def judge(command, pods):
     if verb in NOT_RUN:
         # Such as deployment/exchange-serve. A release names its Job by the commit, so that one is an example.
         target = next((word for word in words if re.fullmatch(r"[a-z]+/[a-z0-9-]+", word)), None)
-        if target and not target.startswith("job/exchange-migrate-"):
+        if target and not target.startswith(("job/exchange-migrate-", "job/exchange-publish-")):
             namespace = option(words, "-n", "--namespace") or DEFAULT_NAMESPACE
             answer = kubectl(["get", target, "--namespace", namespace])
             if answer.returncode:

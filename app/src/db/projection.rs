@@ -4,6 +4,8 @@
 use exchange_core::money::Time;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
 
+use super::session;
+
 /// Lock of the session that projects, held for its lifetime: a second worker is a standby. Any number that nothing else uses.
 const LOCK: i64 = 0x6578_6368_7072_6f6a;
 
@@ -21,7 +23,7 @@ const DERIVED: &str =
 ///   unanalysed.
 /// - Keepalives: the session of a dead worker, and its lock, ends within half a minute.
 const SESSION: &str = "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-    SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3; SET idle_in_transaction_session_timeout = '60s'";
 
 /// Position of the tables.
@@ -35,8 +37,8 @@ pub struct Position {
 
 /// A session for the projector.
 pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let mut connection = PgConnection::connect_with(&options.clone().application_name("exchange-projector")).await?;
-    super::session::refuse_transaction_pooling(&mut connection, options).await?;
+    let mut connection = session::open(&options.clone().application_name("exchange-projector")).await?;
+    session::refuse_transaction_pooling(&mut connection, options).await?;
     sqlx::raw_sql(SESSION).execute(&mut connection).await?;
     super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
     Ok(connection)

@@ -10,7 +10,7 @@ use exchange_core::{
     money::Time,
 };
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, PgConnection, postgres::PgPoolOptions};
+use sqlx::{ConnectOptions, PgConnection};
 
 use super::arguments::{self, Arguments, Noun};
 use crate::{
@@ -75,7 +75,7 @@ async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &
     let sent = Instant::now();
     clock.measured(sent, session::within(replicas::look(connection)).await?.clock);
     clock.check().map_err(|reason| anyhow::anyhow!("{reason}"))?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options.clone()).await?;
+    let pool = session::pool(1).connect_with(settings.database.options.clone()).await?;
     let behind = readers::behind(&pool, FEATURE_LEVEL).await?;
     ensure!(behind.is_empty(), "these programs are of an earlier release and cannot read the change: {}", behind.join("; "));
     let time = journal_time(connection).await?;

@@ -13,7 +13,7 @@ mod tail;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use service_kit::metrics::Metrics;
-use sqlx::{ConnectOptions, Connection, postgres::PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 
 use arguments::{Arguments, show_time};
 use plan::{Bucket, Plan};
@@ -27,6 +27,7 @@ use crate::{
         archives::{self, Archive},
         jobs, migrate,
         recovered::{self, NewHistory},
+        session,
     },
     journal_archive, key_objects,
     media::Media,
@@ -58,7 +59,7 @@ pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Res
     ensure!(reached > 0, "--until {}: no event of the journal is at or before that moment", arguments.until);
 
     migrate::apply(&mut connection).await?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options).await?;
+    let pool = session::pool(1).connect_with(settings.database.options).await?;
     jobs::migrate(&pool).await.context("failed to create the job queue's schema")?;
     let history = NewHistory {
         generation: plan.generation,

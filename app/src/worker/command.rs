@@ -7,11 +7,16 @@ use anyhow::{Context, ensure};
 use exchange_core::{money::Time, order::AccountId};
 use serde_json::json;
 use service_kit::metrics::Metrics;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{jobs::statement, queue};
-use crate::{config, db, media::Media, metrics::ObjectStorageMetrics};
+use crate::{
+    config,
+    db::{self, session},
+    media::Media,
+    metrics::ObjectStorageMetrics,
+};
 
 /// Validity of a printed link.
 const LINK_LIFE: Duration = Duration::from_secs(3600);
@@ -74,7 +79,7 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
 }
 
 async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
-    let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options.clone()).await;
+    let pool = session::pool(2).connect_with(settings.database.options.clone()).await;
     pool.context("the database is unreachable")
 }
 

@@ -27,13 +27,13 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry::LogLevel,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config,
-    db::migrate,
+    db::{migrate, session},
     media::Media,
     metrics::{ObjectStorageMetrics, WorkerMetrics},
 };
@@ -94,9 +94,8 @@ impl Worker {
         metrics.start_at_zero(schedule::kinds());
         let options = settings.database.options.clone();
         // Lazy: an unreachable database is retried, and readiness reports the wait.
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.database.pool_size)
-            .connect_lazy_with(options.clone().application_name("exchange worker"));
+        let pool =
+            session::pool(settings.database.pool_size).connect_lazy_with(options.clone().application_name("exchange worker"));
         let (handle, questions) = ProjectorHandle::new();
         let standing = Standing::new(Some(projecting), metrics.clone());
         let projector = Projector { options, pool: pool.clone(), media: media.clone(), metrics: metrics.clone(), holder: name };

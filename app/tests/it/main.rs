@@ -47,6 +47,7 @@ mod recovery;
 mod reference;
 mod rolling;
 mod serve;
+mod sessions;
 mod shipping;
 mod statements;
 mod stream_book;

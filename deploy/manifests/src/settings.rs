@@ -16,11 +16,12 @@ pub struct Settings {
 pub type Roles = BTreeMap<(String, String), Settings>;
 
 /// Arguments that print the settings of a role.
-const ROLES: [(&str, &str, &[&str]); 9] = [
+const ROLES: [(&str, &str, &[&str]); 10] = [
     ("exchange", "serve", &["serve", "--help"]),
     ("exchange", "worker", &["worker", "--help"]),
     ("exchange", "migrate", &["migrate", "--help"]),
     ("exchange", "probe", &["probe", "--help"]),
+    ("exchange", "publish", &["publish", "--help"]),
     ("alertbot", "serve", &["serve", "--help"]),
     ("backup", "", &["--help"]),
     ("logship", "relay", &["--help"]),

@@ -26,6 +26,7 @@ use End::{Other, Ours, Outside};
 const SERVE: End = Ours("exchange", "exchange", "serve");
 const WORKER: End = Ours("exchange", "exchange", "worker");
 const MIGRATE: End = Ours("exchange", "exchange", "migrate");
+const PUBLISH: End = Ours("exchange", "exchange", "publish");
 const ALERTBOT: End = Ours("exchange", "alertbot", "");
 const BACKUP_RUN: End = Ours("exchange", "backup", "run");
 const BACKUP_MONITOR: End = Ours("exchange", "backup", "monitor");
@@ -48,6 +49,7 @@ const CONNECTIONS: &[(End, End, u64, bool)] = &[
     (NGINX, SERVE, 8080, true),
     (STRANGER, SERVE, 8080, false),
     (STRANGER, MIGRATE, 8080, false),
+    (STRANGER, PUBLISH, 8080, false),
     (STRANGER, BACKUP_RUN, 9640, false),
     (NGINX, SERVE, 9601, false),
     (NGINX, SERVE, 9600, false),
@@ -77,6 +79,8 @@ const CONNECTIONS: &[(End, End, u64, bool)] = &[
     (BACKUP_RUN, STORE, 9000, true),
     (BACKUP_MONITOR, STORE, 9000, true),
     (MIGRATE, STORE, 9000, false),
+    (PUBLISH, STORE, 9000, true),
+    (PUBLISH, DATABASE, 5432, false),
     (ALERTBOT, STORE, 9000, false),
     (ALERTBOT, ALERTMANAGER, 9093, true),
     (ALERTBOT, PROMETHEUS, 9090, true),
@@ -87,6 +91,7 @@ const CONNECTIONS: &[(End, End, u64, bool)] = &[
     (SERVE, DNS, 53, true),
     (WORKER, DNS, 53, true),
     (MIGRATE, DNS, 53, true),
+    (PUBLISH, DNS, 53, true),
     (ALERTBOT, DNS, 53, true),
     (BACKUP_RUN, DNS, 53, true),
     (SHIPPER, DNS, 53, true),
