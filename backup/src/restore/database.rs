@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// `NAMEDATALEN` - 1: the server would truncate a longer name.
-const LONGEST_NAME_BYTES: usize = 63;
+pub(super) const LONGEST_NAME_BYTES: usize = 63;
 
 /// A database that initdb creates and that contains no user data.
 const ALWAYS_THERE: &str = "template1";

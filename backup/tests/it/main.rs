@@ -20,6 +20,7 @@ mod left_out;
 mod limits;
 mod locales;
 mod money;
+mod names;
 mod night;
 mod order;
 mod partial;
