@@ -2,7 +2,7 @@
 //! number shows before an alert. It does not use the store.
 
 use alertbot_core::{
-    delivery::{Address, Outcome, Place},
+    delivery::{Address, ChatPlace, DeliveryOutcome},
     message::{
         catalogue::{Word, word},
         notice::plain_words,
@@ -38,16 +38,16 @@ pub async fn send_all(config: Config, targets: &Targets, now: Timestamp) -> anyh
     for (name, address) in addresses {
         let outcome = send(&routing, &receivers, &address, now).await;
         let said = match &outcome {
-            Outcome::Delivered { reference } => format!("delivered ({reference})"),
-            Outcome::RateLimited { retry_after } => format!("rate limited; retry in {} s", retry_after.as_secs()),
-            Outcome::TryAgain { reason } => format!("not sent: {reason}"),
-            Outcome::Unknown { reason } => format!("may have been sent, but the answer was lost: {reason}"),
-            Outcome::Refused { reason, .. } | Outcome::Unparsable { reason } => format!("refused: {reason}"),
-            Outcome::Moved { chat } => format!("the chat became a supergroup: set its id to {chat}"),
-            Outcome::TopicGone => "the topic does not exist: correct or remove `topic`".into(),
-            Outcome::MessageGone => "refused: the message to reply to does not exist".into(),
+            DeliveryOutcome::Delivered { reference } => format!("delivered ({reference})"),
+            DeliveryOutcome::RateLimited { retry_after } => format!("rate limited; retry in {} s", retry_after.as_secs()),
+            DeliveryOutcome::TryAgain { reason } => format!("not sent: {reason}"),
+            DeliveryOutcome::Unknown { reason } => format!("may have been sent, but the answer was lost: {reason}"),
+            DeliveryOutcome::Refused { reason, .. } | DeliveryOutcome::Unparsable { reason } => format!("refused: {reason}"),
+            DeliveryOutcome::Moved { chat } => format!("the chat became a supergroup: set its id to {chat}"),
+            DeliveryOutcome::TopicGone => "the topic does not exist: correct or remove `topic`".into(),
+            DeliveryOutcome::MessageGone => "refused: the message to reply to does not exist".into(),
         };
-        all &= matches!(outcome, Outcome::Delivered { .. });
+        all &= matches!(outcome, DeliveryOutcome::Delivered { .. });
         lines.push(format!("{name}: {said}"));
     }
     Ok((lines, all))
@@ -76,16 +76,16 @@ fn addresses(config: &Config, targets: &Targets) -> anyhow::Result<Vec<(String, 
     Ok(addresses)
 }
 
-async fn send(routing: &Routing, receivers: &Receivers, address: &Address, now: Timestamp) -> Outcome {
-    let missing = |name: &str| Outcome::Refused { reason: format!("{name} cannot be used yet"), dead: true };
+async fn send(routing: &Routing, receivers: &Receivers, address: &Address, now: Timestamp) -> DeliveryOutcome {
+    let missing = |name: &str| DeliveryOutcome::Refused { reason: format!("{name} cannot be used yet"), dead: true };
     let reader = routing.reader(address, now);
     let words = word(reader.language, Word::Test);
     match address {
         Address::Telegram { bot, chat, topic } => {
             let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
             let text = telegram::ChatText { text: plain_words(words, &reader), html: true, buttons: Vec::new() };
-            let place = Place { chat: *chat, topic: *topic };
-            telegram.call(&telegram::Call::Send { place, text, reply_to: None, silent: false }).await
+            let place = ChatPlace { chat: *chat, topic: *topic };
+            telegram.call(&telegram::TelegramCall::Send { place, text, reply_to: None, silent: false }).await
         }
         Address::Phone { provider, person, medium } => {
             let (Some(phone), Some(settings)) = (receivers.phones.get(provider), routing.config.provider(provider)) else {

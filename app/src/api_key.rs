@@ -82,7 +82,7 @@ pub struct Vault {
 
 /// A secret in its stored, encrypted form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedSecret {
     pub encryption_key: String,
     /// Nonce, ciphertext, tag.
     pub bytes: Vec<u8>,
@@ -111,14 +111,14 @@ impl Vault {
     /// # Errors
     ///
     /// Encryption does not fail for a secret of ordinary size.
-    pub fn seal(&self, api_key: &str, secret: &Secret) -> Result<Sealed, KeyFault> {
+    pub fn seal(&self, api_key: &str, secret: &Secret) -> Result<SealedSecret, KeyFault> {
         self.seal_bytes(api_key, secret.expose().as_bytes())
     }
 
     /// # Errors
     ///
     /// Returns an error if the encryption key is not configured, or if the bytes were not encrypted for this API key.
-    pub fn open(&self, api_key: &str, sealed: &Sealed) -> Result<Secret, KeyFault> {
+    pub fn open(&self, api_key: &str, sealed: &SealedSecret) -> Result<Secret, KeyFault> {
         String::from_utf8(self.open_bytes(api_key, sealed)?).map(Secret::from).map_err(|_| KeyFault::Altered)
     }
 
@@ -127,18 +127,18 @@ impl Vault {
     /// # Errors
     ///
     /// As [`Self::seal`].
-    pub fn seal_bytes(&self, name: &str, bytes: &[u8]) -> Result<Sealed, KeyFault> {
+    pub fn seal_bytes(&self, name: &str, bytes: &[u8]) -> Result<SealedSecret, KeyFault> {
         let (id, cipher) = self.keys.first().ok_or(KeyFault::Altered)?;
         let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
         let payload = Payload { msg: bytes, aad: name.as_bytes() };
         let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| KeyFault::Altered)?;
-        Ok(Sealed { encryption_key: id.clone(), bytes: [nonce.as_slice(), &ciphertext].concat() })
+        Ok(SealedSecret { encryption_key: id.clone(), bytes: [nonce.as_slice(), &ciphertext].concat() })
     }
 
     /// # Errors
     ///
     /// As [`Self::open`].
-    pub fn open_bytes(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, KeyFault> {
+    pub fn open_bytes(&self, name: &str, sealed: &SealedSecret) -> Result<Vec<u8>, KeyFault> {
         let (_, cipher) = self
             .keys
             .iter()

@@ -35,7 +35,7 @@ const REFERENCE: [&str; 7] = [
 
 /// One file.
 #[derive(Debug, Clone)]
-pub struct Asset {
+pub struct PageAsset {
     pub name: String,
     /// Its object, and, after a slash, its path.
     pub key: String,
@@ -44,12 +44,12 @@ pub struct Asset {
 }
 
 /// The files of this release.
-pub fn own() -> anyhow::Result<Vec<Asset>> {
+pub fn own() -> anyhow::Result<Vec<PageAsset>> {
     REFERENCE.iter().map(|name| file(name)).collect()
 }
 
 /// The reference page: refers to each file of `assets` by its content.
-pub fn reference_page(assets: &[Asset]) -> anyhow::Result<Bytes> {
+pub fn reference_page(assets: &[PageAsset]) -> anyhow::Result<Bytes> {
     let page = file("index.html")?;
     let mut text = String::from_utf8(page.bytes.to_vec())?;
     for asset in assets {
@@ -60,7 +60,7 @@ pub fn reference_page(assets: &[Asset]) -> anyhow::Result<Bytes> {
 }
 
 /// A file of the reference page by its name.
-pub fn file(name: &str) -> anyhow::Result<Asset> {
+pub fn file(name: &str) -> anyhow::Result<PageAsset> {
     let config = Config::new([Url::from(DOCUMENT)])
         .use_base_layout()
         .try_it_out_enabled(false)
@@ -72,7 +72,7 @@ pub fn file(name: &str) -> anyhow::Result<Asset> {
     let found = found.with_context(|| format!("{name}: the reference page has no such file"))?;
     let bytes = Bytes::from(found.bytes.into_owned());
     let key = format!("{PREFIX}{}/{name}", hash(&bytes));
-    Ok(Asset { name: name.to_owned(), key, content_type: found.content_type, bytes })
+    Ok(PageAsset { name: name.to_owned(), key, content_type: found.content_type, bytes })
 }
 
 /// Whether `hash` and `name` could be those of a published file.
@@ -95,7 +95,7 @@ pub async fn published(media: &Media, hash_stated: &str, name: &str) -> Result<O
 }
 
 /// Stores the files of this release. Safe to repeat. Returns the names, and whether each was new.
-pub async fn publish(media: &Media) -> anyhow::Result<Vec<(String, bool)>> {
+pub async fn publish_assets(media: &Media) -> anyhow::Result<Vec<(String, bool)>> {
     let mut done = Vec::new();
     for asset in own()? {
         let key = asset.key.clone();

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use service_kit::{
-    config::{self as kit, ConfigFaults, Reader, Secret, SecretBytes},
+    config::{self as kit, ConfigFaults, Secret, SecretBytes, SettingsReader},
     telemetry,
 };
 use sqlx::postgres::PgConnectOptions;
@@ -27,9 +27,9 @@ const PROBE_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(200)..=D
 
 /// `exchange serve`.
 #[derive(Debug, Clone)]
-pub struct Serve {
+pub struct ServeSettings {
     pub process: Process,
-    pub database: Database,
+    pub database: DatabaseSettings,
     /// Read replica for history, used while it is up to date. `None`: all reads go to the primary.
     pub replica: Option<PgConnectOptions>,
     /// The API.
@@ -64,9 +64,9 @@ pub struct Serve {
 
 /// `exchange worker`.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub struct WorkerSettings {
     pub process: Process,
-    pub database: Database,
+    pub database: DatabaseSettings,
     pub admin_listen: SocketAddr,
     pub object_storage: Option<ObjectStorage>,
 }
@@ -75,20 +75,20 @@ pub struct Worker {
 #[derive(Debug, Clone)]
 pub struct Migrate {
     pub process: Process,
-    pub database: Database,
+    pub database: DatabaseSettings,
 }
 
 /// `exchange admin`: reads the leader's address from the database and sends the request to the leader's internal listener.
 #[derive(Debug, Clone)]
-pub struct Admin {
+pub struct AdminSettings {
     pub process: Process,
-    pub database: Database,
+    pub database: DatabaseSettings,
     pub internal: Internal,
 }
 
 /// `exchange probe`.
 #[derive(Debug, Clone)]
-pub struct Probe {
+pub struct ProbeSettings {
     pub process: Process,
     pub admin_listen: SocketAddr,
     /// Base address of the API, as users reach it.
@@ -115,7 +115,7 @@ pub struct Publish {
 #[derive(Debug, Clone)]
 pub struct Recover {
     pub process: Process,
-    pub database: Database,
+    pub database: DatabaseSettings,
     pub object_storage: ObjectStorage,
     /// Decrypts the API keys in the bucket.
     pub key_encryption_key: SecretBytes<32>,
@@ -125,7 +125,7 @@ pub struct Recover {
 /// Settings that every role has.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub telemetry: telemetry::Settings,
+    pub telemetry: telemetry::TelemetrySettings,
     /// Time from SIGTERM until the process exits, even if tasks still run.
     pub shutdown_deadline: Duration,
     /// Threads that run requests and tasks.
@@ -134,7 +134,7 @@ pub struct Process {
 
 /// The primary database.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub struct DatabaseSettings {
     pub options: PgConnectOptions,
     /// Connections in addition to the journal's own.
     pub pool_size: u32,
@@ -178,14 +178,14 @@ pub enum Checksums {
 
 /// Reads the settings of one role from the environment and reports all errors at once.
 #[expect(clippy::disallowed_methods, reason = "this module is the only reader of the environment")]
-pub fn load<Settings>(read: fn(&mut Reader) -> Settings) -> Result<Settings, ConfigFaults> {
+pub fn load<Settings>(read: fn(&mut SettingsReader) -> Settings) -> Result<Settings, ConfigFaults> {
     load_from(std::env::vars_os(), read)
 }
 
 /// [`load`] from given variables.
 pub fn load_from<Name: Into<std::ffi::OsString>, Value: Into<std::ffi::OsString>, Settings>(
     variables: impl IntoIterator<Item = (Name, Value)>,
-    read: fn(&mut Reader) -> Settings,
+    read: fn(&mut SettingsReader) -> Settings,
 ) -> Result<Settings, ConfigFaults> {
     kit::load(PREFIX, variables, |env| {
         let settings = read(env);
@@ -199,26 +199,26 @@ pub fn load_from<Name: Into<std::ffi::OsString>, Value: Into<std::ffi::OsString>
 }
 
 /// The settings of one role as a table for `--help`.
-pub fn help<Settings>(read: fn(&mut Reader) -> Settings) -> String {
+pub fn help<Settings>(read: fn(&mut SettingsReader) -> Settings) -> String {
     kit::reference(PREFIX, read)
 }
 
 fn every_role() -> Vec<kit::Setting> {
-    let mut settings = kit::settings(PREFIX, Serve::read);
-    settings.extend(kit::settings(PREFIX, Worker::read));
+    let mut settings = kit::settings(PREFIX, ServeSettings::read);
+    settings.extend(kit::settings(PREFIX, WorkerSettings::read));
     settings.extend(kit::settings(PREFIX, Migrate::read));
-    settings.extend(kit::settings(PREFIX, Admin::read));
-    settings.extend(kit::settings(PREFIX, Probe::read));
+    settings.extend(kit::settings(PREFIX, AdminSettings::read));
+    settings.extend(kit::settings(PREFIX, ProbeSettings::read));
     settings.extend(kit::settings(PREFIX, Recover::read));
     settings.extend(kit::settings(PREFIX, Publish::read));
     settings
 }
 
-impl Serve {
-    pub fn read(env: &mut Reader) -> Self {
+impl ServeSettings {
+    pub fn read(env: &mut SettingsReader) -> Self {
         Self {
             process: Process::read(env),
-            database: Database::read(env),
+            database: DatabaseSettings::read(env),
             replica: optional_database_url(env, "EXCHANGE_DATABASE_REPLICA_URL", "a read-only replica for history, postgres://…"),
             http_listen: env.or("EXCHANGE_HTTP_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080)), "address:port of the API"),
             admin_listen: admin_listen(env, 9600),
@@ -278,11 +278,11 @@ impl Serve {
     }
 }
 
-impl Worker {
-    pub fn read(env: &mut Reader) -> Self {
+impl WorkerSettings {
+    pub fn read(env: &mut SettingsReader) -> Self {
         Self {
             process: Process::read(env),
-            database: Database::read(env),
+            database: DatabaseSettings::read(env),
             admin_listen: admin_listen(env, 9602),
             object_storage: ObjectStorage::read(env),
         }
@@ -290,19 +290,19 @@ impl Worker {
 }
 
 impl Migrate {
-    pub fn read(env: &mut Reader) -> Self {
-        Self { process: Process::read(env), database: Database::read(env) }
+    pub fn read(env: &mut SettingsReader) -> Self {
+        Self { process: Process::read(env), database: DatabaseSettings::read(env) }
     }
 }
 
-impl Admin {
-    pub fn read(env: &mut Reader) -> Self {
-        Self { process: Process::read(env), database: Database::read(env), internal: Internal::read(env) }
+impl AdminSettings {
+    pub fn read(env: &mut SettingsReader) -> Self {
+        Self { process: Process::read(env), database: DatabaseSettings::read(env), internal: Internal::read(env) }
     }
 }
 
-impl Probe {
-    pub fn read(env: &mut Reader) -> Self {
+impl ProbeSettings {
+    pub fn read(env: &mut SettingsReader) -> Self {
         let url =
             env.or("EXCHANGE_PROBE_URL", "http://127.0.0.1:8080".to_owned(), "http(s)://host:port of the API, as users reach it");
         if !url.starts_with("http://") && !url.starts_with("https://") {
@@ -346,16 +346,16 @@ impl Probe {
 }
 
 impl Publish {
-    pub fn read(env: &mut Reader) -> Self {
+    pub fn read(env: &mut SettingsReader) -> Self {
         Self { process: Process::read(env), object_storage: ObjectStorage::read_required(env) }
     }
 }
 
 impl Recover {
-    pub fn read(env: &mut Reader) -> Self {
+    pub fn read(env: &mut SettingsReader) -> Self {
         Self {
             process: Process::read(env),
-            database: Database::read(env),
+            database: DatabaseSettings::read(env),
             object_storage: ObjectStorage::read_required(env),
             key_encryption_key: env.secret_bytes("EXCHANGE_KEY_ENCRYPTION_KEY", "decrypts the API keys in the bucket"),
             key_encryption_key_previous: previous_key(env),
@@ -364,9 +364,9 @@ impl Recover {
 }
 
 impl Process {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         Self {
-            telemetry: telemetry::Settings::read(env),
+            telemetry: telemetry::TelemetrySettings::read(env),
             shutdown_deadline: env.duration_within(
                 "EXCHANGE_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),
@@ -383,8 +383,8 @@ impl Process {
     }
 }
 
-impl Database {
-    fn read(env: &mut Reader) -> Self {
+impl DatabaseSettings {
+    fn read(env: &mut SettingsReader) -> Self {
         let options = env.secret("EXCHANGE_DATABASE_URL", "the primary database, postgres://user:password@host:port/name");
         Self {
             options: database_options(env, "EXCHANGE_DATABASE_URL", &options),
@@ -399,7 +399,7 @@ impl Database {
 }
 
 impl Internal {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         Self {
             token: env.secret("EXCHANGE_INTERNAL_TOKEN", "token shared by the replicas and `exchange admin`"),
             advertise: env.optional(
@@ -412,7 +412,7 @@ impl Internal {
 
 impl ObjectStorage {
     /// The settings of the store; it is an error if they are missing.
-    fn read_required(env: &mut Reader) -> Self {
+    fn read_required(env: &mut SettingsReader) -> Self {
         Self::read(env).unwrap_or_else(|| {
             env.fault("EXCHANGE_S3_ENDPOINT", "is missing", "set all EXCHANGE_S3_* settings of the exchange's bucket");
             let empty = String::new();
@@ -428,7 +428,7 @@ impl ObjectStorage {
     }
 
     /// All settings of the store, or none.
-    fn read(env: &mut Reader) -> Option<Self> {
+    fn read(env: &mut SettingsReader) -> Option<Self> {
         let endpoint: Option<String> =
             env.optional("EXCHANGE_S3_ENDPOINT", "http(s)://host:port of an S3-compatible store; unset: no object storage");
         let region = env.or("EXCHANGE_S3_REGION", "us-east-1".to_owned(), "region for request signatures");
@@ -460,7 +460,7 @@ impl ObjectStorage {
 }
 
 impl RateLimits {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         Self {
             weight_1m: env.or_within(
                 "EXCHANGE_RATE_LIMIT_WEIGHT_1M",
@@ -474,11 +474,11 @@ impl RateLimits {
     }
 }
 
-fn admin_listen(env: &mut Reader, port: u16) -> SocketAddr {
+fn admin_listen(env: &mut SettingsReader, port: u16) -> SocketAddr {
     env.or("EXCHANGE_ADMIN_LISTEN", SocketAddr::from(([127, 0, 0, 1], port)), "address:port of /metrics, /livez and /readyz")
 }
 
-fn previous_key(env: &mut Reader) -> Option<SecretBytes<32>> {
+fn previous_key(env: &mut SettingsReader) -> Option<SecretBytes<32>> {
     const NAME: &str = "EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS";
     let text = env.optional_secret(NAME, "previous encryption key; decrypts the secrets that it encrypted")?;
     let mut bytes = [0; 32];
@@ -488,13 +488,13 @@ fn previous_key(env: &mut Reader) -> Option<SecretBytes<32>> {
     Some(bytes.into())
 }
 
-fn optional_database_url(env: &mut Reader, name: &str, help: &str) -> Option<PgConnectOptions> {
+fn optional_database_url(env: &mut SettingsReader, name: &str, help: &str) -> Option<PgConnectOptions> {
     let url = env.optional_secret(name, help)?;
     Some(database_options(env, name, &url))
 }
 
 /// The error must not repeat the value: it may contain a password.
-fn database_options(env: &mut Reader, name: &str, url: &Secret) -> PgConnectOptions {
+fn database_options(env: &mut SettingsReader, name: &str, url: &Secret) -> PgConnectOptions {
     let text = url.expose();
     if (text.starts_with("postgres://") || text.starts_with("postgresql://"))
         && let Ok(options) = PgConnectOptions::from_str(text)

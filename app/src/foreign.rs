@@ -5,19 +5,19 @@ pub struct Foreign {
     pub key: String,
     /// Last sequence of the object.
     pub sequence: i64,
-    pub kind: Kind,
+    pub kind: ForeignKind,
     /// An operator declared the object's history lost.
     pub declared: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ForeignKind {
     Snapshot,
     Archive,
     Shipped,
 }
 
-impl Kind {
+impl ForeignKind {
     pub const ALL: [Self; 3] = [Self::Snapshot, Self::Archive, Self::Shipped];
 
     /// Value of the metric's label.

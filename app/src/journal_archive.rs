@@ -21,7 +21,7 @@ const CONTENT_BYTES_MAX: usize = 1 << 30;
 
 /// One batch as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+pub struct ArchivedBatch {
     pub first_sequence: i64,
     pub last_sequence: i64,
     pub epoch: i64,
@@ -29,7 +29,7 @@ pub struct Batch {
     pub payload: Vec<u8>,
 }
 
-impl Batch {
+impl ArchivedBatch {
     /// Whether the payload matches the checksum that the leader wrote.
     pub fn verify(&self) -> anyhow::Result<()> {
         let found = batch::checksum(&self.payload);
@@ -59,7 +59,7 @@ const SUFFIX: &str = ".journal.zst";
 
 /// The name of the object for these batches. `chain` is the journal's chain after them, so that two histories never share a name.
 /// Earlier releases omit the chain.
-pub fn key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
+pub fn archive_key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
     let chain = chain.map(|chain| format!("-{chain}")).unwrap_or_default();
     format!("{PREFIX}{first_sequence:020}-{last_sequence:020}{chain}{SUFFIX}")
 }
@@ -73,14 +73,14 @@ pub fn parse(key: &str) -> Option<(i64, i64, Option<Chain>)> {
 }
 
 /// Names of all archive objects in the bucket, of any history.
-pub async fn list(media: &Media) -> Result<Vec<String>, MediaError> {
+pub async fn list_archives(media: &Media) -> Result<Vec<String>, MediaError> {
     Ok(media.list(PREFIX).await?.into_iter().map(|object| object.key).collect())
 }
 
 /// Stores consecutive batches as one object, reads it back and compares. `chain` is the journal's chain after the last batch.
-pub async fn write(media: &Media, batches: Vec<Batch>, chain: Chain) -> anyhow::Result<Written> {
+pub async fn write_archive(media: &Media, batches: Vec<ArchivedBatch>, chain: Chain) -> anyhow::Result<Written> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { bail!("nothing to archive") };
-    let key = key(first.first_sequence, last.last_sequence, Some(chain));
+    let key = archive_key(first.first_sequence, last.last_sequence, Some(chain));
     let (object, checksum) = tokio::task::spawn_blocking(move || pack(&batches)).await??;
     let size_bytes = object.len() as u64;
     // The same name means the same batches: an object left by an interrupted run contains them or is damaged.
@@ -103,21 +103,21 @@ pub async fn write(media: &Media, batches: Vec<Batch>, chain: Chain) -> anyhow::
 }
 
 /// The batches of one object, each verified.
-pub async fn read(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec<Batch>> {
+pub async fn read_archive(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec<ArchivedBatch>> {
     let object = media.get(key).await?;
     let batches = tokio::task::spawn_blocking(move || unpack(&object, checksum)).await?;
     batches.with_context(|| format!("the archive object {key} is damaged: restore it from a backup of the bucket"))
 }
 
 /// The batches of an object whose checksum is not known: each batch is verified, the whole by the caller's chain.
-pub async fn read_unchecked(media: &Media, key: &str) -> anyhow::Result<Vec<Batch>> {
+pub async fn read_unchecked(media: &Media, key: &str) -> anyhow::Result<Vec<ArchivedBatch>> {
     let object = media.get(key).await?;
     let batches = tokio::task::spawn_blocking(move || parse_content(&decompress(&object)?)).await?;
     batches.with_context(|| format!("the archive object {key} is damaged: restore it from a copy of the bucket"))
 }
 
 /// The object for `batches`, and the CRC-32 of its uncompressed content.
-pub fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
+pub fn pack(batches: &[ArchivedBatch]) -> anyhow::Result<(Bytes, u32)> {
     let length: usize = batches.iter().map(|batch| BATCH_HEADER_BYTES + batch.payload.len()).sum();
     let mut content = Vec::with_capacity(MAGIC.len() + 4 + length);
     content.extend_from_slice(MAGIC);
@@ -137,7 +137,7 @@ pub fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
 }
 
 /// The verified batches of an object whose uncompressed content has the CRC-32 `checksum`.
-pub fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<Batch>> {
+pub fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<ArchivedBatch>> {
     let content = decompress(object)?;
     ensure!(batch::checksum(&content) == checksum, "the content's checksum does not match the recorded one");
     parse_content(&content)
@@ -150,7 +150,7 @@ fn decompress(object: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn parse_content(content: &[u8]) -> anyhow::Result<Vec<Batch>> {
+fn parse_content(content: &[u8]) -> anyhow::Result<Vec<ArchivedBatch>> {
     let mut rest = content.strip_prefix(MAGIC).context("the object does not start with the magic of an archive")?;
     let format = u32::from_le_bytes(take(&mut rest)?);
     ensure!(
@@ -158,14 +158,14 @@ fn parse_content(content: &[u8]) -> anyhow::Result<Vec<Batch>> {
         "archive format {format} is not supported, this release reads {FORMAT}: run the release that \
      wrote it"
     );
-    let mut batches: Vec<Batch> = Vec::new();
+    let mut batches: Vec<ArchivedBatch> = Vec::new();
     while !rest.is_empty() {
         let [first_sequence, last_sequence, epoch] =
             [i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?)];
         let (checksum, length) = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
         let (payload, after) = rest.split_at_checked(length as usize).context("the last batch is truncated")?;
         rest = after;
-        let batch = Batch { first_sequence, last_sequence, epoch, checksum, payload: payload.to_vec() };
+        let batch = ArchivedBatch { first_sequence, last_sequence, epoch, checksum, payload: payload.to_vec() };
         batch.verify()?;
         let follows = batches.last().is_none_or(|before| before.last_sequence + 1 == first_sequence);
         ensure!(follows && first_sequence <= last_sequence, "batch {first_sequence} does not follow the previous batch");
@@ -184,8 +184,8 @@ fn take<const N: usize>(rest: &mut &[u8]) -> anyhow::Result<[u8; N]> {
 mod tests {
     use super::*;
 
-    fn batches() -> Vec<Batch> {
-        let batch = |first, last, payload: &[u8]| Batch {
+    fn batches() -> Vec<ArchivedBatch> {
+        let batch = |first, last, payload: &[u8]| ArchivedBatch {
             first_sequence: first,
             last_sequence: last,
             epoch: 3,

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api_key::{Permissions, Sealed, Vault},
+    api_key::{Permissions, SealedSecret, Vault},
     db::api_keys::{ApiKey, Material},
     media::{Media, MediaError, Replace},
 };
@@ -25,13 +25,13 @@ const COMPRESSION_LEVEL: i32 = 3;
 
 /// The parts of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub struct KeyObjectName {
     pub generation: i64,
     pub after: i64,
     pub through: i64,
 }
 
-impl Name {
+impl KeyObjectName {
     pub fn key(&self) -> String {
         format!("{PREFIX}{:06}-{:020}-{:020}{SUFFIX}", self.generation, self.after, self.through)
     }
@@ -49,17 +49,17 @@ impl Name {
 }
 
 /// All key objects in the bucket, by generation and revision.
-pub async fn list(media: &Media) -> Result<Vec<Name>, MediaError> {
-    Ok(media.list(PREFIX).await?.iter().filter_map(|object| Name::parse(&object.key)).collect())
+pub async fn list_key_objects(media: &Media) -> Result<Vec<KeyObjectName>, MediaError> {
+    Ok(media.list(PREFIX).await?.iter().filter_map(|object| KeyObjectName::parse(&object.key)).collect())
 }
 
 /// The objects of the newest generation that together contain the newest state: a full one and the changes after it. Also the last
 /// revision that the bucket proves to exist.
-pub fn newest(names: &[Name]) -> (Vec<Name>, i64) {
+pub fn newest(names: &[KeyObjectName]) -> (Vec<KeyObjectName>, i64) {
     let Some(generation) = names.iter().map(|name| name.generation).max() else { return (Vec::new(), 0) };
     let ours: Vec<_> = names.iter().copied().filter(|name| name.generation == generation).collect();
     let last = ours.iter().map(|name| name.through).max().unwrap_or(0);
-    let Some(full) = ours.iter().copied().filter(Name::is_full).max_by_key(|name| name.through) else {
+    let Some(full) = ours.iter().copied().filter(KeyObjectName::is_full).max_by_key(|name| name.through) else {
         return (Vec::new(), last);
     };
     let mut chosen = vec![full];
@@ -71,27 +71,27 @@ pub fn newest(names: &[Name]) -> (Vec<Name>, i64) {
     (chosen, last)
 }
 
-pub async fn write(media: &Media, vault: &Vault, name: Name, rows: &[ApiKey]) -> anyhow::Result<()> {
+pub async fn write_keys(media: &Media, vault: &Vault, name: KeyObjectName, rows: &[ApiKey]) -> anyhow::Result<()> {
     let key = name.key();
     let object = pack(vault, &key, rows)?;
     Ok(media.put(&key, object.into(), "application/octet-stream", Replace::Yes).await?)
 }
 
 /// The rows of one object. A [`MediaError`] is an error of the store.
-pub async fn read(media: &Media, vault: &Vault, name: Name) -> anyhow::Result<Vec<ApiKey>> {
+pub async fn read_keys(media: &Media, vault: &Vault, name: KeyObjectName) -> anyhow::Result<Vec<ApiKey>> {
     let key = name.key();
     let object = media.get(&key).await?;
     unpack(vault, &key, &object).with_context(|| format!("the object {key} cannot be read"))
 }
 
-pub async fn delete(media: &Media, name: Name) -> Result<(), MediaError> {
+pub async fn delete(media: &Media, name: KeyObjectName) -> Result<(), MediaError> {
     media.delete(&name.key()).await
 }
 
 fn pack(vault: &Vault, key: &str, rows: &[ApiKey]) -> anyhow::Result<Vec<u8>> {
     let rows: Vec<Row> = rows.iter().map(Row::of).collect();
     let compressed = zstd::encode_all(serde_json::to_vec(&rows)?.as_slice(), COMPRESSION_LEVEL)?;
-    let Sealed { encryption_key, bytes } = vault.seal_bytes(key, &compressed)?;
+    let SealedSecret { encryption_key, bytes } = vault.seal_bytes(key, &compressed)?;
     let id: [u8; ENCRYPTION_KEY_BYTES] = encryption_key.as_bytes().try_into()?;
     Ok([MAGIC.as_slice(), &FORMAT.to_le_bytes(), &id, &bytes].concat())
 }
@@ -102,7 +102,7 @@ fn unpack(vault: &Vault, key: &str, object: &[u8]) -> anyhow::Result<Vec<ApiKey>
     let format = u32::from_le_bytes(header[8..12].try_into()?);
     ensure!(format == FORMAT, "format {format} is not supported, this release reads {FORMAT}: run the release that wrote it");
     let encryption_key = String::from_utf8_lossy(&header[12..]).into_owned();
-    let compressed = vault.open_bytes(key, &Sealed { encryption_key, bytes: bytes.to_vec() })?;
+    let compressed = vault.open_bytes(key, &SealedSecret { encryption_key, bytes: bytes.to_vec() })?;
     let rows: Vec<Row> = serde_json::from_slice(&zstd::decode_all(compressed.as_slice())?)?;
     rows.into_iter().map(Row::into_key).collect()
 }
@@ -156,7 +156,9 @@ impl Row {
 
     fn into_key(self) -> anyhow::Result<ApiKey> {
         let material = match (self.sealed_secret, self.encryption_key, self.public_key) {
-            (Some(secret), Some(encryption_key), _) => Material::Hmac(Sealed { encryption_key, bytes: hex::decode(secret)? }),
+            (Some(secret), Some(encryption_key), _) => {
+                Material::Hmac(SealedSecret { encryption_key, bytes: hex::decode(secret)? })
+            }
             (_, _, Some(public_key)) => {
                 let mut bytes = [0; 32];
                 hex::decode_to_slice(public_key, &mut bytes)?;
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn rows_read_back_only_with_the_key_and_under_their_name() {
-        let (vault, name) = (Vault::new(&SecretBytes::from([7; 32]), &[]), Name { generation: 1, after: 0, through: 3 });
+        let (vault, name) = (Vault::new(&SecretBytes::from([7; 32]), &[]), KeyObjectName { generation: 1, after: 0, through: 3 });
         let sealed = vault.seal("one", &"secret".to_owned().into()).unwrap();
         let rows =
             [key("one", Material::Hmac(sealed), 1), key("two", Material::Ed25519([9; 32]), 2), key("three", Material::Gone, 3)];
@@ -209,13 +211,13 @@ mod tests {
         assert!(!object.windows(3).any(|window| window == b"bot"));
         let other = Vault::new(&SecretBytes::from([8; 32]), &[]);
         assert!(unpack(&other, &name.key(), &object).unwrap_err().to_string().contains("not configured"));
-        assert!(unpack(&vault, &Name { through: 4, ..name }.key(), &object).is_err(), "under another name");
-        assert_eq!(Name::parse(&name.key()), Some(name));
+        assert!(unpack(&vault, &KeyObjectName { through: 4, ..name }.key(), &object).is_err(), "under another name");
+        assert_eq!(KeyObjectName::parse(&name.key()), Some(name));
     }
 
     #[test]
     fn the_newest_generation_is_a_full_object_and_the_changes_after_it() {
-        let name = |generation, after, through| Name { generation, after, through };
+        let name = |generation, after, through| KeyObjectName { generation, after, through };
         let names = [name(0, 0, 90), name(1, 0, 4), name(1, 0, 10), name(1, 4, 7), name(1, 10, 11), name(1, 11, 13)];
         assert_eq!(newest(&names), (vec![name(1, 0, 10), name(1, 10, 11), name(1, 11, 13)], 13));
         let gap = [name(1, 0, 4), name(1, 6, 9)];

@@ -11,7 +11,7 @@ use crate::{
     api_key::Vault,
     db::{api_keys, shipping},
     engine::Engine,
-    key_objects::{self, Name},
+    key_objects::{self, KeyObjectName},
     media::Media,
     metrics::ShipMetrics,
 };
@@ -83,8 +83,8 @@ impl KeyShipping {
         let after = known.map_or(0, |shipped| shipped.revision);
         let rows = api_keys::changed_since(&self.pool, after).await?;
         let through = rows.last().map_or(newest, |row| row.revision);
-        let name = Name { generation, after, through };
-        key_objects::write(&self.media, &self.vault, name, &rows).await?;
+        let name = KeyObjectName { generation, after, through };
+        key_objects::write_keys(&self.media, &self.vault, name, &rows).await?;
         let changes = if name.is_full() { 0 } else { known.map_or(0, |shipped| shipped.changes) + 1 };
         *shipped = Some(Shipped { revision: through, changes });
         if name.is_full() {
@@ -98,15 +98,15 @@ impl KeyShipping {
     async fn known(&self) -> anyhow::Result<Option<Shipped>> {
         let generation = shipping::generation(&mut *self.pool.acquire().await?).await?;
         let names: Vec<_> =
-            key_objects::list(&self.media).await?.into_iter().filter(|name| name.generation == generation).collect();
+            key_objects::list_key_objects(&self.media).await?.into_iter().filter(|name| name.generation == generation).collect();
         let (chosen, last) = key_objects::newest(&names);
         let revision = chosen.last().map(|name| name.through).filter(|through| *through == last);
         Ok(revision.map(|revision| Shipped { revision, changes: chosen.len() - 1 }))
     }
 
     /// A full object replaces everything of its generation before it.
-    async fn delete_before(&self, full: Name) -> anyhow::Result<()> {
-        for name in key_objects::list(&self.media).await? {
+    async fn delete_before(&self, full: KeyObjectName) -> anyhow::Result<()> {
+        for name in key_objects::list_key_objects(&self.media).await? {
             if name.generation == full.generation && name.through <= full.through && name != full {
                 key_objects::delete(&self.media, name).await?;
             }

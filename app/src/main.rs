@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use exchange::{config, db::migrate, operator, probe, recover, runtime, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
-    config::Reader,
+    config::SettingsReader,
     shutdown::Shutdown,
     telemetry::{self, LogLevel, Service},
 };
@@ -33,10 +33,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Role {
     /// Serve the API; one server of a database leads, the others are standbys
-    #[command(after_help = config::help(config::Serve::read))]
+    #[command(after_help = config::help(config::ServeSettings::read))]
     Serve,
     /// Project the journal into tables and run jobs; other workers are standbys
-    #[command(after_help = config::help(config::Worker::read))]
+    #[command(after_help = config::help(config::WorkerSettings::read))]
     Worker {
         #[command(subcommand)]
         action: Option<WorkerAction>,
@@ -45,17 +45,17 @@ enum Role {
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
     /// Place, read back and cancel an order every few seconds through the API, and export how that goes as metrics
-    #[command(after_help = config::help(config::Probe::read))]
+    #[command(after_help = config::help(config::ProbeSettings::read))]
     Probe,
     /// Store the files of the served pages in object storage under content-hashed names; safe to repeat; print them as JSON
     #[command(after_help = config::help(config::Publish::read))]
     Publish,
     /// Build a new, empty database from object storage after the loss of the old one; print a report as JSON
     #[command(after_help = config::help(config::Recover::read))]
-    Recover(recover::arguments::Arguments),
+    Recover(recover::arguments::RecoverArguments),
     /// Run an operator action through the leader: assets, markets, accounts, API keys, credits; print JSON
-    #[command(after_help = config::help(config::Admin::read))]
-    Admin(Box<operator::arguments::Arguments>),
+    #[command(after_help = config::help(config::AdminSettings::read))]
+    Admin(Box<operator::arguments::AdminArguments>),
 }
 
 #[derive(Subcommand)]
@@ -93,40 +93,42 @@ enum DeadLetterAction {
 
 fn main() -> ExitCode {
     match Arguments::parse().role {
-        Role::Serve => live(config::Serve::read, |settings| &settings.process, serve::run),
-        Role::Worker { action: None } => live(config::Worker::read, |settings| &settings.process, worker::run),
+        Role::Serve => live(config::ServeSettings::read, |settings| &settings.process, serve::run),
+        Role::Worker { action: None } => live(config::WorkerSettings::read, |settings| &settings.process, worker::run),
         Role::Worker { action: Some(WorkerAction::Rebuild) } => {
-            live(config::Worker::read, |settings| &settings.process, worker::run_rebuild)
+            live(config::WorkerSettings::read, |settings| &settings.process, worker::run_rebuild)
         }
         Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => {
-            answer("exchange worker", config::Worker::read, |settings| worker::command::dead_letters(settings, action.is_some()))
+            answer("exchange worker", config::WorkerSettings::read, |settings| {
+                worker::command::dead_letters(settings, action.is_some())
+            })
         }
         Role::Worker { action: Some(WorkerAction::RequestStatement { account, from, to }) } => {
-            answer("exchange worker", config::Worker::read, |settings| {
+            answer("exchange worker", config::WorkerSettings::read, |settings| {
                 worker::command::request_statement(settings, account, from, to)
             })
         }
         Role::Worker { action: Some(WorkerAction::Statements { account }) } => {
-            answer("exchange worker", config::Worker::read, |settings| worker::command::statements(settings, account))
+            answer("exchange worker", config::WorkerSettings::read, |settings| worker::command::statements(settings, account))
         }
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
-        Role::Probe => live(config::Probe::read, |settings| &settings.process, probe::run),
+        Role::Probe => live(config::ProbeSettings::read, |settings| &settings.process, probe::run),
         Role::Publish => answer("exchange publish", config::Publish::read, serve::publish),
         Role::Recover(arguments) => {
             answer("exchange recover", config::Recover::read, |settings| recover::run(settings, arguments))
         }
-        Role::Admin(arguments) => {
-            answer(
-                "exchange admin",
-                config::Admin::read,
-                |settings| async move { operator::client::run(&settings, *arguments).await },
-            )
-        }
+        Role::Admin(arguments) => answer("exchange admin", config::AdminSettings::read, |settings| async move {
+            operator::client::run(&settings, *arguments).await
+        }),
     }
 }
 
 /// Runs an interactive command: result on stdout, error on stderr, no log.
-fn answer<Settings, Running>(name: &str, read: fn(&mut Reader) -> Settings, run: impl FnOnce(Settings) -> Running) -> ExitCode
+fn answer<Settings, Running>(
+    name: &str,
+    read: fn(&mut SettingsReader) -> Settings,
+    run: impl FnOnce(Settings) -> Running,
+) -> ExitCode
 where
     Running: Future<Output = anyhow::Result<()>>,
 {
@@ -149,7 +151,7 @@ where
 
 /// Runs one role from its configuration to its exit. A configuration error stops it before anything else starts.
 fn live<Settings, Run, Running>(
-    read: fn(&mut Reader) -> Settings,
+    read: fn(&mut SettingsReader) -> Settings,
     process: fn(&Settings) -> &config::Process,
     run: Run,
 ) -> ExitCode

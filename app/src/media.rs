@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::{
     config::{Checksums, ObjectStorage},
-    foreign::{Foreign, Kind},
+    foreign::{Foreign, ForeignKind},
     metrics::ObjectStorageMetrics,
 };
 
@@ -208,7 +208,7 @@ impl Media {
 
     /// Counts objects of another history and logs each once.
     pub fn report_foreign(&self, foreign: &[Foreign]) {
-        for kind in Kind::ALL {
+        for kind in ForeignKind::ALL {
             let count = foreign.iter().filter(|object| object.kind == kind).count();
             self.metrics.foreign_objects.with_label_values(&[kind.name()]).set(count as i64);
         }

@@ -52,7 +52,7 @@ pub struct Listeners {
 }
 
 /// The subcommand.
-pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(settings: config::ServeSettings, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let listeners = Listeners {
         http: bind_later(settings.http_listen, "EXCHANGE_HTTP_LISTEN")?,
         admin: bind(settings.admin_listen, "EXCHANGE_ADMIN_LISTEN").await?,
@@ -65,7 +65,7 @@ pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -
 pub async fn publish(settings: config::Publish) -> anyhow::Result<()> {
     let storage = ObjectStorageMetrics::register(&Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None))?;
     let media = Media::new(&settings.object_storage, storage);
-    for (object, new) in assets::publish(&media).await? {
+    for (object, new) in assets::publish_assets(&media).await? {
         println!("{}", serde_json::json!({ "object": object, "new": new }));
     }
     Ok(())
@@ -91,7 +91,12 @@ pub struct Server {
 impl Server {
     /// Does not connect yet: a database that is unreachable is retried, and readiness reports the wait. Call it inside the
     /// runtime.
-    pub fn build(listeners: Listeners, settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<Self> {
+    pub fn build(
+        listeners: Listeners,
+        settings: config::ServeSettings,
+        level: LogLevel,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
         let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
         let health = Health::new();
         let serving = health.latch("serving", "starting");
@@ -106,7 +111,7 @@ impl Server {
         let storage = ObjectStorageMetrics::register(&metrics)?;
         let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
         let ship = ShipMetrics::register(&metrics)?;
-        let (engine, replica) = engine::start(engine::Parts {
+        let (engine, replica) = engine::start(engine::EngineParts {
             database: settings.database.options,
             pool: pool.clone(),
             media: media.clone(),
@@ -127,7 +132,7 @@ impl Server {
         let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
         let keys = http::Keys::new(vault.clone());
         let (shipped_pool, shipped_vault) = (pool.clone(), vault.clone());
-        let files = http::Files { pool: pool.clone(), media: media.clone() };
+        let files = http::StatementFiles { pool: pool.clone(), media: media.clone() };
         let key_shipping = media.map(|media| KeyShipping {
             engine: engine.clone(),
             pool: shipped_pool,
@@ -135,7 +140,7 @@ impl Server {
             vault: shipped_vault,
             metrics: ship,
         });
-        let told = http::Settings {
+        let told = http::HttpSettings {
             rate_limits: settings.rate_limits,
             trusted_proxies: settings.trusted_proxies,
             access_log: settings.access_log,
@@ -192,7 +197,7 @@ impl Server {
         } = self;
         let token = shutdown.token();
         let stages = Stages::default();
-        tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), stages.stop.clone()));
+        tokio::spawn(projection::follow_projection(pool.clone(), Arc::clone(engine.committed()), stages.stop.clone()));
         if let Some(key_shipping) = key_shipping {
             tokio::spawn(key_shipping.run(stages.stop.clone()));
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 
 use crate::chain::Chain;
-use crate::journal_archive::{self, Batch};
+use crate::journal_archive::{self, ArchivedBatch};
 use crate::media::{self, Media, MediaError, ObjectInfo, Replace};
 
 const PREFIX: &str = "shipped/";
@@ -26,7 +26,7 @@ pub const OBJECT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The parts of a name. Sorted by generation, then by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name {
+pub struct ShippedName {
     pub generation: i64,
     pub first_sequence: i64,
     pub last_sequence: i64,
@@ -34,7 +34,7 @@ pub struct Name {
     pub chain: Chain,
 }
 
-impl Name {
+impl ShippedName {
     pub fn key(&self) -> String {
         let Self { generation, first_sequence, last_sequence, chain } = self;
         format!("{PREFIX}{generation:06}-{first_sequence:020}-{last_sequence:020}-{chain}{SUFFIX}")
@@ -56,8 +56,8 @@ impl Name {
 
 /// An object in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listed {
-    pub name: Name,
+pub struct ListedObject {
+    pub name: ShippedName,
     pub size_bytes: u64,
 }
 
@@ -87,14 +87,14 @@ impl Fork {
 pub struct Run {
     pub generation: i64,
     pub before: Chain,
-    pub batches: Vec<Batch>,
+    pub batches: Vec<ArchivedBatch>,
 }
 
 impl Run {
     /// The name of the object for these batches; `None`: there are none.
-    pub fn name(&self) -> Option<Name> {
+    pub fn name(&self) -> Option<ShippedName> {
         let (first, last) = (self.batches.first()?, self.batches.last()?);
-        Some(Name {
+        Some(ShippedName {
             generation: self.generation,
             first_sequence: first.first_sequence,
             last_sequence: last.last_sequence,
@@ -104,15 +104,16 @@ impl Run {
 }
 
 /// The chain after `batches`, which follow `before`.
-pub fn fold<'a>(before: Chain, batches: impl IntoIterator<Item = &'a Batch>) -> Chain {
+pub fn fold<'a>(before: Chain, batches: impl IntoIterator<Item = &'a ArchivedBatch>) -> Chain {
     batches
         .into_iter()
         .fold(before, |chain, batch| chain.next(batch.first_sequence, batch.last_sequence, batch.epoch, &batch.payload))
 }
 
 /// All shipped objects in the bucket, of any generation, in the order of their names.
-pub async fn list(media: &Media) -> Result<Vec<Listed>, MediaError> {
-    let listed = |object: ObjectInfo| Some(Listed { name: Name::parse(&object.key)?, size_bytes: object.size_bytes });
+pub async fn list_shipped(media: &Media) -> Result<Vec<ListedObject>, MediaError> {
+    let listed =
+        |object: ObjectInfo| Some(ListedObject { name: ShippedName::parse(&object.key)?, size_bytes: object.size_bytes });
     Ok(media.list(PREFIX).await?.into_iter().filter_map(listed).collect())
 }
 
@@ -128,16 +129,16 @@ pub async fn write_fork(media: &Media, fork: Fork) -> Result<(), MediaError> {
 
 /// Stores batches as one object. The store checks the request's checksum, so the object is not read back. The same name means the
 /// same batches.
-pub async fn write(media: &Media, run: Run) -> anyhow::Result<Listed> {
+pub async fn write_shipped(media: &Media, run: Run) -> anyhow::Result<ListedObject> {
     let name = run.name().context("nothing to ship")?;
     let object = tokio::task::spawn_blocking(move || pack(&run)).await??;
     let size_bytes = object.len() as u64;
     media.put(&name.key(), object, media::ZSTD, Replace::Yes).await?;
-    Ok(Listed { name, size_bytes })
+    Ok(ListedObject { name, size_bytes })
 }
 
 /// The verified batches of one object. A [`MediaError`] is an error of the store; any other error means that the object is bad.
-pub async fn read(media: &Media, name: Name) -> anyhow::Result<Run> {
+pub async fn read_shipped(media: &Media, name: ShippedName) -> anyhow::Result<Run> {
     let object = media.get(&name.key()).await?;
     let unpacked = tokio::task::spawn_blocking(move || unpack(&object)).await?;
     let run = unpacked
@@ -179,7 +180,7 @@ mod tests {
     use exchange_core::batch;
 
     fn run() -> Run {
-        let batch = |first, last, payload: &[u8]| Batch {
+        let batch = |first, last, payload: &[u8]| ArchivedBatch {
             first_sequence: first,
             last_sequence: last,
             epoch: 3,
@@ -212,12 +213,12 @@ mod tests {
     #[test]
     fn names_sort_by_generation_and_sequence() {
         let name = run().name().unwrap();
-        assert_eq!(Name::parse(&name.key()), Some(name));
-        let later = Name { first_sequence: 10, last_sequence: 20, ..name };
-        let forked = Name { generation: 3, first_sequence: 6, last_sequence: 7, ..name };
+        assert_eq!(ShippedName::parse(&name.key()), Some(name));
+        let later = ShippedName { first_sequence: 10, last_sequence: 20, ..name };
+        let forked = ShippedName { generation: 3, first_sequence: 6, last_sequence: 7, ..name };
         assert!(name.key() < later.key() && later.key() < forked.key());
-        assert_eq!(Name::parse("shipped/other"), None);
-        assert_eq!(Name::parse(&Name { last_sequence: 4, ..name }.key()), None);
+        assert_eq!(ShippedName::parse("shipped/other"), None);
+        assert_eq!(ShippedName::parse(&ShippedName { last_sequence: 4, ..name }.key()), None);
         let fork = Fork { generation: 1, sequence: 8, chain: name.chain };
         assert_eq!(Fork::parse(&fork.key()), Some(fork));
     }

@@ -48,13 +48,13 @@ impl Encoded {
 
 /// The parts of a snapshot's name. Sorted by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name {
+pub struct SnapshotName {
     pub sequence: u64,
     /// `None`: of format 1.
     pub chain: Option<Chain>,
 }
 
-impl Name {
+impl SnapshotName {
     /// The object's name.
     pub fn key(&self) -> String {
         match self.chain {
@@ -73,21 +73,21 @@ impl Name {
 }
 
 /// All snapshots in the bucket by rising sequence, of any history, damaged ones included.
-pub async fn list(media: &Media) -> Result<Vec<Name>, MediaError> {
-    let mut names: Vec<_> = media.list(PREFIX).await?.iter().filter_map(|object| Name::parse(&object.key)).collect();
+pub async fn list_snapshots(media: &Media) -> Result<Vec<SnapshotName>, MediaError> {
+    let mut names: Vec<_> = media.list(PREFIX).await?.iter().filter_map(|object| SnapshotName::parse(&object.key)).collect();
     names.sort_by_key(|name| name.sequence);
     Ok(names)
 }
 
 /// Stores a snapshot and reads it back. An intact object with the same name is not replaced: the same sequence and chain mean the
 /// same state.
-pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<Name> {
-    let name = Name { sequence: snapshot.sequence, chain: Some(snapshot.chain) };
+pub async fn write_snapshot(media: &Media, snapshot: Encoded) -> anyhow::Result<SnapshotName> {
+    let name = SnapshotName { sequence: snapshot.sequence, chain: Some(snapshot.chain) };
     let key = name.key();
     let object = tokio::task::spawn_blocking(move || pack(&snapshot)).await?.context("the snapshot cannot be compressed")?;
     match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
         Ok(()) => {}
-        Err(MediaError::Exists { .. }) => match read(media, name).await {
+        Err(MediaError::Exists { .. }) => match read_snapshot(media, name).await {
             Ok(_) => return Ok(name),
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
@@ -97,12 +97,12 @@ pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<Name> {
         },
         Err(error) => return Err(error.into()),
     }
-    read(media, name).await.context("the snapshot was written but cannot be read back")?;
+    read_snapshot(media, name).await.context("the snapshot was written but cannot be read back")?;
     Ok(name)
 }
 
 /// The state of one snapshot. A [`MediaError`] is an error of the store; any other error means that the object is bad.
-pub async fn read(media: &Media, name: Name) -> anyhow::Result<State> {
+pub async fn read_snapshot(media: &Media, name: SnapshotName) -> anyhow::Result<State> {
     let object = media.get(&name.key()).await?;
     let (state, chain) = tokio::task::spawn_blocking(move || unpack(&object)).await??;
     ensure!(state.sequence() == name.sequence, "the object named {} contains sequence {}", name.sequence, state.sequence());
@@ -111,9 +111,12 @@ pub async fn read(media: &Media, name: Name) -> anyhow::Result<State> {
 }
 
 /// The first intact snapshot of `names`. Logs and skips a damaged one.
-pub async fn first_whole(media: &Media, names: impl IntoIterator<Item = Name>) -> anyhow::Result<Option<(Name, State)>> {
+pub async fn first_whole(
+    media: &Media,
+    names: impl IntoIterator<Item = SnapshotName>,
+) -> anyhow::Result<Option<(SnapshotName, State)>> {
     for name in names {
-        match read(media, name).await {
+        match read_snapshot(media, name).await {
             Ok(state) => return Ok(Some((name, state))),
             // Deleted since it was listed.
             Err(error) if matches!(error.downcast_ref(), Some(MediaError::NotFound { .. })) => {}
@@ -215,15 +218,15 @@ mod tests {
 
     #[test]
     fn names_sort_as_sequences_do_and_tell_histories_apart() {
-        let name = |sequence| Name { sequence, chain: Some(CHAIN) };
+        let name = |sequence| SnapshotName { sequence, chain: Some(CHAIN) };
         assert!(name(9).key() < name(10).key() && name(999_999).key() < name(1_000_000).key());
-        assert_eq!(Name::parse(&name(42).key()), Some(name(42)));
-        let other = Name { sequence: 42, chain: Some(CHAIN.next(1, 42, 1, b"")) };
+        assert_eq!(SnapshotName::parse(&name(42).key()), Some(name(42)));
+        let other = SnapshotName { sequence: 42, chain: Some(CHAIN.next(1, 42, 1, b"")) };
         assert_ne!(other.key(), name(42).key());
-        let first_format = Name { sequence: 42, chain: None };
+        let first_format = SnapshotName { sequence: 42, chain: None };
         assert_eq!(first_format.key(), "snapshots/00000000000000000042.snapshot.zst");
-        assert_eq!(Name::parse(&first_format.key()), Some(first_format));
-        assert_eq!(Name::parse("snapshots/other"), None);
+        assert_eq!(SnapshotName::parse(&first_format.key()), Some(first_format));
+        assert_eq!(SnapshotName::parse("snapshots/other"), None);
     }
 
     #[test]

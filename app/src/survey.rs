@@ -10,11 +10,11 @@ use sqlx::PgConnection;
 use crate::{
     chain::Chain,
     db::{archives, declarations, head, marks, shipping},
-    foreign::{Foreign, Kind},
+    foreign::{Foreign, ForeignKind},
     journal_archive,
     media::{Media, MediaError},
     shipped,
-    snapshot::{self, Name},
+    snapshot::{self, SnapshotName},
 };
 
 /// Shipped objects compared with the journal, newest first, before shipping starts again from the archive.
@@ -35,9 +35,9 @@ pub struct Survey {
     /// Last sequence of the journal, read after the bucket was listed.
     pub ends_at: i64,
     /// Snapshots of this journal, newest first.
-    pub own: Vec<Name>,
+    pub own: Vec<SnapshotName>,
     /// Snapshots of the first format at or below the journal's confirmed end, newest first. Their history is unknown.
-    pub first_format: Vec<Name>,
+    pub first_format: Vec<SnapshotName>,
     /// Objects of another history.
     pub foreign: Vec<Foreign>,
     /// Key of a fork of a later generation: another database was built from this history and continued it.
@@ -63,7 +63,7 @@ pub struct ShippedThrough {
 /// The end of the newest shipped object that belongs to this journal; without one, the end of the archive.
 pub async fn shipped_through(media: &Media, connection: &mut PgConnection) -> anyhow::Result<ShippedThrough> {
     // The order matters, as in `Survey::take`.
-    let listed = shipped::list(media).await?;
+    let listed = shipped::list_shipped(media).await?;
     let confirmed = head::confirmed(connection).await?;
     let generation = shipping::generation(connection).await?;
     let ours = listed.iter().map(|object| object.name);
@@ -87,16 +87,16 @@ impl Survey {
     /// Lists the bucket, then compares each object with the journal. Logs and counts foreign objects.
     pub async fn take(media: &Media, connection: &mut PgConnection) -> Result<Self, SurveyError> {
         // The order matters: an object written between the two reads is below the end that is read second.
-        let (snapshots, archived) = (snapshot::list(media).await?, journal_archive::list(media).await?);
-        let (shipped, forks) = (shipped::list(media).await?, shipped::forks(media).await?);
-        let head = head::read(connection).await?;
+        let (snapshots, archived) = (snapshot::list_snapshots(media).await?, journal_archive::list_archives(media).await?);
+        let (shipped, forks) = (shipped::list_shipped(media).await?, shipped::forks(media).await?);
+        let head = head::read_head(connection).await?;
         let lost_through = declarations::lost_through(connection).await?;
         let mut survey = Self { ends_at: head.last_seq, ..Self::default() };
         let foreign = |key: String, sequence: i64, kind| Foreign { key, sequence, kind, declared: sequence <= lost_through };
         for name in snapshots.into_iter().rev() {
             let sequence = name.sequence as i64;
             if sequence > head.last_seq {
-                survey.foreign.push(foreign(name.key(), sequence, Kind::Snapshot));
+                survey.foreign.push(foreign(name.key(), sequence, ForeignKind::Snapshot));
             } else if sequence > head.confirmed_seq {
                 // Neither: these events are not confirmed yet and may be lost.
             } else if name.chain.is_none() {
@@ -104,7 +104,7 @@ impl Survey {
             } else if marks::chain_at(connection, sequence).await? == name.chain {
                 survey.own.push(name);
             } else {
-                survey.foreign.push(foreign(name.key(), sequence, Kind::Snapshot));
+                survey.foreign.push(foreign(name.key(), sequence, ForeignKind::Snapshot));
             }
         }
         let own: std::collections::HashSet<String> = archives::keys(connection).await?.into_iter().collect();
@@ -115,16 +115,16 @@ impl Survey {
             }
             let interrupted = last <= head.confirmed_seq && chain.is_some() && marks::chain_at(connection, last).await? == chain;
             if !interrupted {
-                survey.foreign.push(foreign(key, last, Kind::Archive));
+                survey.foreign.push(foreign(key, last, ForeignKind::Archive));
             }
         }
         let generation = shipping::generation(connection).await?;
         survey.superseded = forks.iter().find(|fork| fork.generation > generation).map(shipped::Fork::key);
         // Shipped objects are many: below the journal's end only the newest one of this generation is compared.
-        let mut newest: Option<shipped::Name> = None;
-        for shipped::Listed { name, .. } in shipped {
+        let mut newest: Option<shipped::ShippedName> = None;
+        for shipped::ListedObject { name, .. } in shipped {
             if name.last_sequence > head.last_seq {
-                survey.foreign.push(foreign(name.key(), name.last_sequence, Kind::Shipped));
+                survey.foreign.push(foreign(name.key(), name.last_sequence, ForeignKind::Shipped));
             } else if name.generation == generation
                 && name.last_sequence <= head.confirmed_seq
                 && newest.is_none_or(|newest| newest.last_sequence < name.last_sequence)
@@ -135,7 +135,7 @@ impl Survey {
         if let Some(name) = newest
             && marks::chain_at(connection, name.last_sequence).await?.is_some_and(|chain| chain != name.chain)
         {
-            survey.foreign.push(foreign(name.key(), name.last_sequence, Kind::Shipped));
+            survey.foreign.push(foreign(name.key(), name.last_sequence, ForeignKind::Shipped));
         }
         media.report_foreign(&survey.foreign);
         Ok(survey)

@@ -16,7 +16,7 @@ use crate::{
     layout::{BackupId, Layout},
     manifest::{
         self, Manifest, Start, Verification,
-        sign::{Kind, LARGEST_RECORD_BYTES, RecordError, Trusted},
+        sign::{LARGEST_RECORD_BYTES, RecordError, SignedKind, Trusted},
     },
     store::{Store, StoreError},
 };
@@ -65,7 +65,7 @@ impl Attempt {
 /// A record that is not trusted.
 #[derive(Debug, Clone)]
 pub struct Doubtful {
-    pub kind: Kind,
+    pub kind: SignedKind,
     pub key: String,
     pub id: Option<BackupId>,
     pub fault: RecordError,
@@ -109,9 +109,9 @@ impl Catalogue {
         let (starts, manifests, verified) = (layout.starts(), layout.manifests(), layout.all_verifications());
         let (starts, manifests, verified) =
             futures::try_join!(store.list(&starts), store.list(&manifests), store.list(&verified)).map_err(failed)?;
-        let keys = starts.into_iter().map(|object| (Kind::Start, object.key));
-        let keys = keys.chain(manifests.into_iter().map(|object| (Kind::Outcome, object.key)));
-        let keys = keys.chain(verified.into_iter().map(|object| (Kind::Verification, object.key)));
+        let keys = starts.into_iter().map(|object| (SignedKind::Start, object.key));
+        let keys = keys.chain(manifests.into_iter().map(|object| (SignedKind::Outcome, object.key)));
+        let keys = keys.chain(verified.into_iter().map(|object| (SignedKind::Verification, object.key)));
         let mut records = stream::iter(keys)
             .map(|(kind, key)| async move {
                 let bytes = store.get(&key, LARGEST_RECORD_BYTES).await;
@@ -133,18 +133,18 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: Kind, key: String, bytes: &[u8]) {
+    fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: SignedKind, key: String, bytes: &[u8]) {
         let Some(id) = layout.backup_of(&key) else {
             let fault = RecordError::Malformed("its key does not contain the name of a backup".into());
             return self.doubtful.push(Doubtful { kind, key, id: None, fault });
         };
         let added = match kind {
-            Kind::Start => trusted.open::<Start>(kind, bytes).and_then(|start| {
+            SignedKind::Start => trusted.open::<Start>(kind, bytes).and_then(|start| {
                 belongs(&start.id, &id)?;
                 self.attempts.entry(id.clone()).or_default().start = Some(start);
                 Ok(())
             }),
-            Kind::Outcome => trusted.open::<manifest::AttemptEnd>(kind, bytes).and_then(|outcome| {
+            SignedKind::Outcome => trusted.open::<manifest::AttemptEnd>(kind, bytes).and_then(|outcome| {
                 let named = match &outcome {
                     manifest::AttemptEnd::Committed(manifest) => &manifest.id,
                     manifest::AttemptEnd::Abandoned(abandoned) => &abandoned.id,
@@ -153,7 +153,7 @@ impl Catalogue {
                 self.attempts.entry(id.clone()).or_default().outcome = Some(outcome);
                 Ok(())
             }),
-            Kind::Verification => trusted.open::<Verification>(kind, bytes).and_then(|verification| {
+            SignedKind::Verification => trusted.open::<Verification>(kind, bytes).and_then(|verification| {
                 belongs(&verification.id, &id)?;
                 self.attempts.entry(id.clone()).or_default().verifications.push(verification);
                 Ok(())
@@ -230,7 +230,8 @@ impl Catalogue {
             None => *id > taken.id,
         };
         // A drill's record does not make a backup, but it can make a backup verified.
-        let counts = |doubtful: &&Doubtful| doubtful.kind == Kind::Outcome || verified && doubtful.kind == Kind::Verification;
+        let counts =
+            |doubtful: &&Doubtful| doubtful.kind == SignedKind::Outcome || verified && doubtful.kind == SignedKind::Verification;
         let doubtful = self.doubtful.iter().filter(counts).filter_map(|doubtful| Some((doubtful.id.as_ref()?, doubtful)));
         let newer: BTreeMap<_, _> = doubtful.filter(|(id, _)| newer(id)).collect();
         let (id, doubtful) = newer.last_key_value()?;

@@ -18,7 +18,7 @@ use service_kit::{metrics::Metrics, telemetry::Service};
 use crate::{
     config::Job,
     failure::{Exit, Failure},
-    metrics::{AgentMetrics, StoreMetrics},
+    metrics::{AgentMetrics, ObjectStoreMetrics},
     run::{Agent, observe},
     textfile::Textfile,
 };
@@ -41,7 +41,8 @@ pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_
 pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
     let metrics = Metrics::new(SERVICE.name, SERVICE.version, option_env!("BUILD_COMMIT"));
     let failed = |error| Failure::new(crate::failure::Stage::Connect, Exit::Failed, anyhow::Error::new(error));
-    let (agent, store) = (AgentMetrics::register(&metrics).map_err(failed)?, StoreMetrics::register(&metrics).map_err(failed)?);
+    let (agent, store) =
+        (AgentMetrics::register(&metrics).map_err(failed)?, ObjectStoreMetrics::register(&metrics).map_err(failed)?);
     crate::store::start_at_zero(&store);
     jobs.iter().for_each(|job| agent.start_at_zero(&job.name));
     Ok((jobs.into_iter().map(|job| Agent::new(job, agent.clone(), store.clone())).collect(), metrics))

@@ -21,12 +21,14 @@ use std::{
     path::Path,
 };
 
-use service_kit::config::{self as kit, Reader};
+use service_kit::config::{self as kit, SettingsReader};
 
-pub use groups::{Encryption, Hooks, Keys, Limits, Process, Retention, RolePasswords, Schedules, Shape};
+pub use groups::{
+    DumpShape, EncryptionSettings, Hooks, KeySettings, Process, RetentionSettings, RolePasswords, Schedules, TransferLimits,
+};
 pub use restoring::{Drill, Restoring};
-pub use source::{ClientCertificate, Source, TlsMode};
-pub use store::{Checksums, Credentials, EncryptionMode, LockMode, ServerEncryption, StoreSettings};
+pub use source::{ClientCertificate, SourceSettings, TlsMode};
+pub use store::{Checksums, Credentials, EncryptionMode, LockMode, ObjectStoreSettings, ServerEncryption};
 
 pub const PREFIX: &str = "BACKUP";
 
@@ -46,18 +48,18 @@ pub struct Job {
     pub name: String,
     pub process: Process,
     /// `None` for commands that do not need it, if it is not set.
-    pub source: Option<Source>,
+    pub source: Option<SourceSettings>,
     /// Server for the backup if the source is a standby that cannot provide one; `None`: the attempt fails.
-    pub primary: Option<Source>,
+    pub primary: Option<SourceSettings>,
     /// Databases to back up; empty: all databases that accept connections and are not templates.
     pub databases: Vec<String>,
     pub exclude_databases: Vec<String>,
-    pub store: StoreSettings,
-    pub keys: Keys,
-    pub encryption: Encryption,
-    pub shape: Shape,
-    pub limits: Limits,
-    pub retention: Retention,
+    pub store: ObjectStoreSettings,
+    pub keys: KeySettings,
+    pub encryption: EncryptionSettings,
+    pub shape: DumpShape,
+    pub limits: TransferLimits,
+    pub retention: RetentionSettings,
     pub schedules: Schedules,
     pub hooks: Hooks,
     pub restoring: Restoring,
@@ -66,7 +68,7 @@ pub struct Job {
 
 impl Job {
     /// Reads every setting. The settings in `needs` are required.
-    pub fn read(env: &mut Reader, needs: Needs) -> Self {
+    pub fn read(env: &mut SettingsReader, needs: Needs) -> Self {
         let name = env.or("BACKUP_NAME", "default".to_owned(), "name of this job and its backups: letters, digits, - and _");
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || !name.bytes().all(plain) {
@@ -77,8 +79,9 @@ impl Job {
             );
         }
         let process = Process::read(env);
-        let source = Source::read(env, "BACKUP_SOURCE_URL", needs.source, "server to back up, postgres://user:password@host/");
-        let primary = Source::read(
+        let source =
+            SourceSettings::read(env, "BACKUP_SOURCE_URL", needs.source, "server to back up, postgres://user:password@host/");
+        let primary = SourceSettings::read(
             env,
             "BACKUP_PRIMARY_URL",
             false,
@@ -92,12 +95,12 @@ impl Job {
             databases: env
                 .list("BACKUP_DATABASES", "databases to back up; empty: all that accept connections and are not templates"),
             exclude_databases: env.list("BACKUP_EXCLUDE_DATABASES", "databases to exclude"),
-            store: StoreSettings::read(env),
-            keys: Keys::read(env, needs.signing),
-            encryption: Encryption::read(env),
-            shape: Shape::read(env),
-            limits: Limits::read(env),
-            retention: Retention::read(env),
+            store: ObjectStoreSettings::read(env),
+            keys: KeySettings::read(env, needs.signing),
+            encryption: EncryptionSettings::read(env),
+            shape: DumpShape::read(env),
+            limits: TransferLimits::read(env),
+            retention: RetentionSettings::read(env),
             schedules: Schedules::read(env),
             hooks: Hooks::read(env),
             restoring: Restoring::read(env),
@@ -161,7 +164,7 @@ pub fn load_from(
 ) -> Result<Vec<Job>, ConfigError> {
     let jobs = match file {
         None => vec![file::JobSettings { path: String::new(), line: 0, common: Settings::new(), own: Settings::new() }],
-        Some(path) => file::read(path)?,
+        Some(path) => file::read_jobs(path)?,
     };
     // A name that is not UTF-8 belongs to another program.
     let variables = variables

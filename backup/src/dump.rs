@@ -35,9 +35,9 @@ use jiff::Timestamp;
 use crate::{
     archive,
     checksum::RowChecksum,
-    config::{Limits, Shape, Source},
+    config::{DumpShape, SourceSettings, TransferLimits},
     failure::{Exit, Failure, Result, Stage},
-    lane::Lane,
+    lane::UploadStream,
     layout::BackupId,
     manifest,
     progress::Progress,
@@ -53,12 +53,12 @@ use tools::Tools;
 
 /// Inputs for reading a database.
 #[derive(Clone)]
-pub struct Reading {
+pub struct DumpInput {
     /// Includes the database's name.
-    pub source: Source,
+    pub source: SourceSettings,
     pub tools: Tools,
-    pub shape: Shape,
-    pub limits: Limits,
+    pub shape: DumpShape,
+    pub limits: TransferLimits,
     pub recipients: Vec<age::x25519::Recipient>,
     pub progress: Progress,
     pub stop: Stop,
@@ -71,7 +71,7 @@ pub struct Dumped {
     pub wal_position: Option<String>,
     /// Header and table of contents of pg_dump's archive, verbatim.
     pub toc: Vec<u8>,
-    pub contents: manifest::Contents,
+    pub contents: manifest::DatabaseContents,
     pub rows: u64,
     pub raw_bytes: u64,
     /// Roles that the database's objects need.
@@ -90,9 +90,9 @@ const LEFT_OUT: &str = "SELECT 'options of the user mapping of ' || usename || '
 
 /// State shared by the workers.
 struct Shared {
-    reading: Reading,
+    reading: DumpInput,
     coordinator: Coordinator,
-    plan: plan::Plan,
+    plan: plan::DumpPlan,
     queue: Mutex<std::collections::VecDeque<Task>>,
     /// By index in the plan.
     tables: Mutex<Vec<Read>>,
@@ -128,20 +128,20 @@ impl Read {
 
 /// A database with its tables locked, its snapshot exported and its contents read. Its rows are not read yet.
 pub struct Begun {
-    reading: Reading,
+    reading: DumpInput,
     coordinator: Coordinator,
     toc: Toc,
-    plan: plan::Plan,
+    plan: plan::DumpPlan,
 }
 
 /// Locks a database and reads its table of contents. Blocks its thread.
 ///
 /// # Errors
 /// Returns an error if its tables cannot be locked or its contents cannot be read.
-pub fn begin(reading: Reading) -> Result<Begun> {
+pub fn begin_dump(reading: DumpInput) -> Result<Begun> {
     let coordinator = Coordinator::begin(&reading)?;
     reading.progress.snapshot_taken();
-    let toc = contents::read(&reading, &coordinator)?;
+    let toc = contents::read_contents(&reading, &coordinator)?;
     let plan = plan::make(&reading, &coordinator, &toc.contents)?;
     Ok(Begun { reading, coordinator, toc, plan })
 }
@@ -151,7 +151,7 @@ pub fn begin(reading: Reading) -> Result<Begun> {
 ///
 /// # Errors
 /// Returns the first failure: an incomplete database is not a backup.
-pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
+pub fn read_database(begun: Begun, id: &BackupId, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);
@@ -172,7 +172,7 @@ pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Ve
     let (snapshot_at, wal_position) = shared.coordinator.end(&shared.reading)?;
     let tables = shared.tables.into_inner().unwrap_or_else(PoisonError::into_inner);
     let large_objects = shared.large_objects.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut contents = manifest::Contents {
+    let mut contents = manifest::DatabaseContents {
         format: manifest::FORMAT,
         backup: id.clone(),
         database: shared.reading.source.database.clone(),
@@ -212,7 +212,7 @@ fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Result<Vec<Stri
 }
 
 /// Runs a thread for each stream until the queue is empty or a thread fails.
-fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Result<()> {
+fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<()> {
     let mut threads = Vec::new();
     for mut lane in lanes.drain(..) {
         let shared = Arc::clone(shared);

@@ -12,7 +12,7 @@ use crate::{
     archive::{END_OF_COPY, Header, block_end, chunk, large_object_start, large_objects_start, rows_start},
     manifest::{LargeObjects, Piece, Table},
     reading::BackupReader,
-    restore::{Chosen, Chunk, Opened, RestoreError},
+    restore::{Chosen, ObjectChunk, Opened, RestoreError},
 };
 
 /// Number of bytes collected before a write.
@@ -32,7 +32,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// Returns an error if the backup cannot be read or the output cannot be written. The archive is then incomplete.
-pub async fn export(
+pub async fn export_backup(
     reader: &BackupReader,
     opened: &Opened<'_>,
     chosen: &Chosen,
@@ -110,7 +110,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         while let Some(more) = bytes.next().await.map_err(RestoreError::from)? {
             pending.extend_from_slice(&more);
             let mut used = 0;
-            while let Some((chunk, length)) = Chunk::parse(&pending[used..])? {
+            while let Some((chunk, length)) = ObjectChunk::parse(&pending[used..])? {
                 used += length;
                 if chunk.offset == 0 {
                     first.insert(chunk.object, chunk.bytes.to_vec());
@@ -133,7 +133,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
 
     async fn later_chunk(
         &mut self,
-        chunk: &Chunk<'_>,
+        chunk: &ObjectChunk<'_>,
         first: &mut BTreeMap<u32, Vec<u8>>,
         open: &mut Option<Place>,
     ) -> Result<(), ExportError> {

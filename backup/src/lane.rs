@@ -1,7 +1,7 @@
 //! This module implements a stream: the bytes of one worker, split into parts of one size and objects of a fixed number of parts.
 //! A full part is uploaded while the next one is filled.
 //!
-//! The worker's half ([`Lane`]) blocks its thread until a buffer is free. The other half ([`upload`]) is a task that sends full
+//! The worker's half ([`UploadStream`]) blocks its thread until a buffer is free. The other half ([`upload`]) is a task that sends full
 //! buffers. Only full parts are between them, so the pool bounds the memory.
 
 use std::{
@@ -36,7 +36,7 @@ enum Told {
 }
 
 /// The worker's half. Its data is in the store only after [`Self::finish`] and the end of [`upload`].
-pub struct Lane {
+pub struct UploadStream {
     pub number: u32,
     offset: u64,
     pool: Pool,
@@ -65,15 +65,23 @@ pub struct Destination {
 }
 
 /// Creates both halves of a stream. `object_bytes` is a multiple of the pool's part size.
-pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (Lane, Uploader) {
+pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (UploadStream, Uploader) {
     // The number of buffers in the pool bounds this channel.
     let (sender, receiver) = mpsc::unbounded_channel();
-    let lane =
-        Lane { number, offset: 0, pool, part: None, object_hash: Sha256::new(), object_written: 0, object_bytes, told: sender };
+    let lane = UploadStream {
+        number,
+        offset: 0,
+        pool,
+        part: None,
+        object_hash: Sha256::new(),
+        object_written: 0,
+        object_bytes,
+        told: sender,
+    };
     (lane, Uploader { number, told: receiver })
 }
 
-impl Lane {
+impl UploadStream {
     /// Offset of the next byte.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -96,7 +104,7 @@ impl Lane {
     }
 }
 
-impl Write for Lane {
+impl Write for UploadStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let part = match &mut self.part {
             Some(part) => part,

@@ -12,7 +12,7 @@ use backup::{
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use service_kit::{
     EXIT_CONFIG,
-    telemetry::{self, Stream},
+    telemetry::{self, LogStream},
 };
 
 /// Back up PostgreSQL to object storage, and verify the backups by restoring them
@@ -121,7 +121,7 @@ fn main() -> ExitCode {
     let output = arguments.output;
     let ended = runtime.block_on(async {
         // Standard output contains only results.
-        let stream = if matches!(arguments.command, Command::Serve) { Stream::Stdout } else { Stream::Stderr };
+        let stream = if matches!(arguments.command, Command::Serve) { LogStream::Stdout } else { LogStream::Stderr };
         let telemetry = match telemetry::init_to(stream, command::SERVICE, &jobs[0].process.telemetry) {
             Ok(telemetry) => telemetry,
             Err(error) => {

@@ -4,12 +4,12 @@
 //! There are three kinds of bytes:
 //! - **A record** (start, manifest, verification) has two lines: a JSON object, and the signature over that line. `head -1 … |
 //!   jq` shows it without any key.
-//! - **A blob** (table of contents, globals, [`Contents`]) is one zstd frame, inside one age file if the backup is encrypted.
+//! - **A blob** (table of contents, globals, [`DatabaseContents`]) is one zstd frame, inside one age file if the backup is encrypted.
 //! - **A stream** (`lane` in the records) is the output of one worker: consecutive pieces, split into objects of
 //!   [`Manifest::object_bytes`] regardless of the pieces' borders. Byte `offset` of a stream is byte `offset % object_bytes` of
 //!   its object `offset / object_bytes`.
 //!
-//! The chain of trust: the manifest's signature covers the hashes of blobs and stream objects. [`Contents`] covers the hash of
+//! The chain of trust: the manifest's signature covers the hashes of blobs and stream objects. [`DatabaseContents`] covers the hash of
 //! each piece. The names in the signed bytes (backup, database, position) prevent swapped or replayed objects.
 
 pub mod sign;
@@ -74,12 +74,12 @@ pub struct Manifest {
     pub program_version: String,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
-    pub server: Server,
+    pub server: ManifestServer,
     pub compression: Compression,
     pub encryption: Option<Encryption>,
     /// Size of every object of a stream except its last one: a whole number of parts.
     pub object_bytes: u64,
-    pub databases: Vec<Database>,
+    pub databases: Vec<ManifestDatabase>,
     pub globals: Option<Globals>,
     /// The objects of each stream in order, by the stream's number.
     #[serde(deserialize_with = "by_number")]
@@ -130,7 +130,7 @@ fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeM
 
 /// The server that was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
+pub struct ManifestServer {
     /// `server_version_num`: 150006.
     pub version_number: u32,
     /// `server_version`: `15.6 (Debian 15.6-0+deb12u1)`.
@@ -160,7 +160,7 @@ pub struct Encryption {
 
 /// One database in the manifest, readable without any key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Database {
+pub struct ManifestDatabase {
     pub name: String,
     /// Time of the snapshot: a restore returns to this state.
     pub snapshot_at: Timestamp,
@@ -173,7 +173,7 @@ pub struct Database {
     pub raw_bytes: u64,
     /// The header and the table of contents of pg_dump's custom-format archive, verbatim.
     pub toc: Blob,
-    /// [`Contents`] as JSON.
+    /// [`DatabaseContents`] as JSON.
     pub contents: Blob,
 }
 
@@ -217,7 +217,7 @@ pub struct Totals {
 
 /// Contents of one database. They are encrypted with it, since names of tables and columns can be confidential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Contents {
+pub struct DatabaseContents {
     pub format: u32,
     /// Name of the backup, so that contents cannot be swapped.
     pub backup: BackupId,

@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 /// All exported metrics, in addition to those of every program (`service_kit::metrics::STANDARD`).
-pub const DECLARED: &[&[Descriptor]] = &[AgentMetrics::DESCRIPTORS, StoreMetrics::DESCRIPTORS];
+pub const DECLARED: &[&[Descriptor]] = &[AgentMetrics::DESCRIPTORS, ObjectStoreMetrics::DESCRIPTORS];
 
 service_kit::metrics! {
     /// Backups, drills and retention, by backup job (`backup`).
@@ -68,7 +68,7 @@ service_kit::metrics! {
 
 service_kit::metrics! {
     /// Metrics of the object store, measured by the agent.
-    pub struct StoreMetrics {
+    pub struct ObjectStoreMetrics {
         /// Requests to the object store that failed after every attempt, by operation and kind.
         pub errors: IntCounterVec = "backup_store_errors_total", ["operation", "kind"];
         /// Bytes sent to the object store.

@@ -30,7 +30,7 @@ struct Inner {
 
 /// Values of the counters at one moment.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct Seen {
+pub struct CounterValues {
     pub raw_bytes: u64,
     pub sent_bytes: u64,
     pub rows: u64,
@@ -117,9 +117,9 @@ impl Progress {
         self.0.began.elapsed()
     }
 
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> CounterValues {
         let inner = &self.0;
-        Seen {
+        CounterValues {
             raw_bytes: inner.raw_bytes.load(Relaxed),
             sent_bytes: inner.sent_bytes.load(Relaxed),
             rows: inner.rows.load(Relaxed),

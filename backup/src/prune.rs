@@ -11,8 +11,8 @@ use crate::{
     failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     lease::Lease,
-    manifest::{self, Abandoned, sign::Kind},
-    retention::{self, Entry, Plan, Reason},
+    manifest::{self, Abandoned, sign::SignedKind},
+    retention::{self, Reason, RetainedBackup, RetentionPlan},
     run::{self, Agent},
     store::StoreError,
 };
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error if retention refuses, or if the store refuses a deletion.
-pub async fn prune(agent: &Agent, dry_run: bool) -> Result<Plan> {
+pub async fn prune_backups(agent: &Agent, dry_run: bool) -> Result<RetentionPlan> {
     let name = agent.job.name.as_str();
     leased(agent, dry_run).await.inspect_err(|failure| match failure.exit {
         // Already counted with its reason.
@@ -31,7 +31,7 @@ pub async fn prune(agent: &Agent, dry_run: bool) -> Result<Plan> {
     })
 }
 
-async fn leased(agent: &Agent, dry_run: bool) -> Result<Plan> {
+async fn leased(agent: &Agent, dry_run: bool) -> Result<RetentionPlan> {
     let id = BackupId::new(Timestamp::now(), rand::random());
     let mut lease = Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await?;
     let pruned = under_lease(agent, &mut lease, dry_run).await;
@@ -39,7 +39,7 @@ async fn leased(agent: &Agent, dry_run: bool) -> Result<Plan> {
     pruned
 }
 
-async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Result<Plan> {
+async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Result<RetentionPlan> {
     let name = agent.job.name.as_str();
     let catalogue = agent.catalogue().await?;
     if let Some(doubtful) = catalogue.doubtful.first() {
@@ -92,7 +92,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Result<
 ///
 /// # Errors
 /// Returns an error before any deletion if the backup does not exist, must stay, or is locked.
-pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Result<()> {
+pub async fn delete_backup(agent: &Agent, id: &BackupId, force: bool) -> Result<()> {
     let run_id = BackupId::new(Timestamp::now(), rand::random());
     let mut lease = Lease::take(&agent.lock_store, &agent.layout, &run_id, &run::host(), agent.job.limits.lease).await?;
     let deleted = delete_under_lease(agent, &mut lease, id, force).await;
@@ -127,20 +127,21 @@ async fn delete_under_lease(agent: &Agent, lease: &mut Lease, id: &BackupId, for
     let abandoned =
         Abandoned { format: manifest::FORMAT, id: id.clone(), sequence: Some(sequence), at: Timestamp::now(), reason };
     // If this fails, the attempt is open, and the next run abandons it.
-    let recorded = agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await;
+    let recorded =
+        agent.record(SignedKind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await;
     recorded.map_err(|error| error.failure(Stage::Retention))?;
     tracing::info!(backup = id.as_str(), force, "deleted a backup by its name");
     Ok(())
 }
 
-async fn entries(agent: &Agent, catalogue: &Catalogue) -> Result<Vec<Entry>> {
+async fn entries(agent: &Agent, catalogue: &Catalogue) -> Result<Vec<RetainedBackup>> {
     let mut entries = Vec::new();
     for (manifest, attempt) in catalogue.backups() {
         // Asks the store instead of our settings: the bucket can have its own default lock, or other tools may have set one.
         let until = agent.store.locked_until(&agent.layout.manifest(&manifest.id)).await;
         let locked_until = until.map_err(|error| Failure::store(Stage::Retention, error))?;
         let at = run::recovery_point(manifest);
-        entries.push(Entry {
+        entries.push(RetainedBackup {
             id: manifest.id.clone(),
             sequence: manifest.sequence,
             at,

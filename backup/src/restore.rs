@@ -33,34 +33,34 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     archive,
-    config::Source,
-    manifest::{self, Database},
+    config::SourceSettings,
+    manifest::{self, ManifestDatabase},
     reading::BackupReader,
     session::NEWER_TIMEOUTS,
 };
 
-pub use database::{Names, drop_database, quiet};
+pub use database::{RestoredNames, drop_database, quiet};
 pub use error::RestoreError;
-pub use large_objects::Chunk;
+pub use large_objects::ObjectChunk;
 pub use preflight::Ahead;
-pub use progress::Progress;
-pub use report::{Partial, Report, Stage};
+pub use progress::RestoreProgress;
+pub use report::{Partial, RestoreReport, RestoreStage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
-pub use sessions::{Session, connect as connect_session};
+pub use sessions::{RestoreSession, connect as connect_session};
 pub use tool::{NotCreated, ToolError};
 pub use trouble::{Trouble, Troubles};
 
 use database::Databases;
 use phases::Phases;
 use rows::Filling;
-use schedule::{How, Work};
+use schedule::{How, RestoreWork};
 use tool::PgRestore;
 
 /// Options of a restore: source, destination and method.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RestoreOptions {
     /// The server, and a database on it to connect to during the restore.
-    pub server: Source,
+    pub server: SourceSettings,
     /// Final name of the database; `None`: as in the backup.
     pub target: Option<String>,
     /// Renames an existing database of that name; otherwise it is an error.
@@ -84,16 +84,16 @@ pub struct Options {
 
 /// A database of a backup, with its contents read.
 pub struct Opened<'a> {
-    pub database: &'a Database,
+    pub database: &'a ManifestDatabase,
     pub toc: archive::Contents,
-    pub contents: manifest::Contents,
+    pub contents: manifest::DatabaseContents,
 }
 
 /// Reads the contents of one of the backup's databases; `None`: of its only one.
 ///
 /// # Errors
 /// Returns an error if the database does not exist, or if its contents cannot be read or are inconsistent.
-pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreError> {
+pub async fn open_database<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreError> {
     let databases = &reader.manifest().databases;
     let names = || databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
     let database = match (name, databases.as_slice()) {
@@ -105,7 +105,7 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
             .ok_or_else(|| RestoreError::NoDatabase { name: name.to_owned(), has: names() })?,
     };
     let toc = archive::Contents::read(&mut reader.blob(&database.toc).await?.as_slice())?;
-    let contents: manifest::Contents = serde_json::from_slice(&reader.blob(&database.contents).await?)
+    let contents: manifest::DatabaseContents = serde_json::from_slice(&reader.blob(&database.contents).await?)
         .map_err(|error| RestoreError::Contents(format!("the list of its tables is not valid JSON: {error}")))?;
     if contents.backup != reader.manifest().id || contents.database != database.name {
         return Err(RestoreError::Contents(format!(
@@ -123,7 +123,7 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
 pub async fn preflight(
     reader: &BackupReader,
     opened: &Opened<'_>,
-    options: &Options,
+    options: &RestoreOptions,
     ahead: &mut Ahead,
 ) -> Result<(), RestoreError> {
     let looked = prepare(reader, opened, options, ahead).await;
@@ -136,12 +136,12 @@ pub async fn preflight(
 /// # Errors
 /// Returns an error if the restore fails. It has then dropped everything that it created, unless the server is unreachable; the
 /// error says so.
-pub async fn restore(
+pub async fn restore_database(
     reader: &BackupReader,
     opened: &Opened<'_>,
-    options: &Options,
+    options: &RestoreOptions,
     cancelled: &CancellationToken,
-) -> Result<Report, RestoreError> {
+) -> Result<RestoreReport, RestoreError> {
     let (mut databases, tool, chosen) = prepare(reader, opened, options, &Ahead::default()).await?;
     databases.create(&opened.toc, options.tablespaces).await?;
     let done = tokio::select! {
@@ -165,14 +165,14 @@ pub async fn restore(
 async fn prepare(
     reader: &BackupReader,
     opened: &Opened<'_>,
-    options: &Options,
+    options: &RestoreOptions,
     ahead: &Ahead,
 ) -> Result<(Databases, PgRestore, Chosen), RestoreError> {
     let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
     let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
     let unique = format!("{unique}_{:08x}", rand::random::<u32>());
     let chosen = options.selection.choose(&opened.toc)?;
-    let names = Names::new(&opened.database.name, &target, &unique);
+    let names = RestoredNames::new(&opened.database.name, &target, &unique);
     let mut databases = Databases::connect(&options.server, names).await?;
     let tool = PgRestore::new(options.client_folder.as_deref(), databases.restoring.clone())
         .option("--no-owner", !options.owners)
@@ -195,7 +195,7 @@ async fn prepare(
         Some(memory) => tool.setting("maintenance_work_mem", memory),
         None => tool,
     };
-    preflight::check(&mut databases, reader, opened, &chosen, options, &tool, ahead).await?;
+    preflight::check_target(&mut databases, reader, opened, &chosen, options, &tool, ahead).await?;
     Ok((databases, tool, chosen))
 }
 
@@ -204,9 +204,9 @@ async fn fill(
     reader: &BackupReader,
     opened: &Opened<'_>,
     chosen: Chosen,
-    options: &Options,
+    options: &RestoreOptions,
     tool: &PgRestore,
-) -> Result<Report, RestoreError> {
+) -> Result<RestoreReport, RestoreError> {
     let begun = Instant::now();
     let detached = detached(&opened.toc, &chosen)?;
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id) && !detached.attachments.contains(&entry.dump_id));
@@ -224,17 +224,18 @@ async fn fill(
     let phases = Phases::of(&toc, &raw_bytes);
     let large_objects = opened.contents.large_objects.clone().filter(|_| options.selection.is_everything());
     let total = fillings.iter().map(|filling| filling.table.raw_bytes).sum::<u64>();
-    let progress = Progress::new(&databases.names.target, total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
-    let mut report = Report::new(reader.manifest(), opened.database, &databases.names.target);
+    let progress =
+        RestoreProgress::new(&databases.names.target, total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
+    let mut report = RestoreReport::new(reader.manifest(), opened.database, &databases.names.target);
 
     progress.stage("objects");
     // First, as `pg_restore --create` does: a setting such as `lc_monetary` affects how constants of definitions and rows are read.
     let mut refused = databases.apply_settings(&toc, options.keep_going).await?;
-    refused.extend(report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?);
+    refused.extend(report.timed(RestoreStage::Objects, tool.run(&phases.before, 1)).await?);
     let sessions = sessions::connect_all(&databases.restoring, jobs, options.maintenance_memory.as_deref()).await?;
 
     progress.stage("rows");
-    let work = Work {
+    let work = RestoreWork {
         fillings,
         large_objects,
         early: phases.early,
@@ -242,7 +243,7 @@ async fn fill(
         completed_late: phases.completed_late,
         how: How::of(options),
     };
-    let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
+    let (sessions, written) = report.timed(RestoreStage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");
     let after = async {
@@ -254,10 +255,10 @@ async fn fill(
         Ok::<_, RestoreError>(refused)
     };
     refused.extend(written.refused.iter().cloned());
-    refused.extend(report.timed(Stage::After, after).await?);
+    refused.extend(report.timed(RestoreStage::After, after).await?);
     if options.analyze {
         progress.stage("statistics");
-        report.timed(Stage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
+        report.timed(RestoreStage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
     } else {
         drop(sessions);
     }
@@ -310,7 +311,11 @@ fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, Restor
 }
 
 /// The tables whose rows are restored. The backup must contain the rows of every such table in the table of contents.
-fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreError> {
+fn fillings(
+    toc: &archive::Contents,
+    contents: &manifest::DatabaseContents,
+    detached: &Detached,
+) -> Result<Vec<Filling>, RestoreError> {
     let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
     let by_id = toc.by_id();
     let wanted = toc.entries.iter().filter(|entry| entry.is_table_data());

@@ -11,11 +11,11 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::{config::Retention, layout::BackupId};
+use crate::{config::RetentionSettings, layout::BackupId};
 
 /// The properties of a backup that retention needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct RetainedBackup {
     pub id: BackupId,
     /// Number of the attempt. It defines which backup is newer, instead of a clock.
     pub sequence: u64,
@@ -82,21 +82,21 @@ pub struct Kept {
 
 /// The backups to retain and to remove, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct RetentionPlan {
     pub keep: Vec<Kept>,
     pub remove: Vec<BackupId>,
 }
 
 /// Reason why nothing may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RetentionRefusal {
     #[error("the newest attempt has not committed; nothing is removed until a backup succeeds")]
     NewestFailed,
     #[error("a backup has a time in the future: this machine's clock or that of the agent is wrong; correct it first")]
     Clock,
 }
 
-impl Refusal {
+impl RetentionRefusal {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NewestFailed => "newest_failed",
@@ -112,17 +112,22 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 ///
 /// # Errors
 /// Returns an error if nothing may be removed.
-pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: Timestamp) -> Result<Plan, Refusal> {
+pub fn plan(
+    rules: &RetentionSettings,
+    entries: &[RetainedBackup],
+    newest_committed: bool,
+    now: Timestamp,
+) -> Result<RetentionPlan, RetentionRefusal> {
     if !newest_committed {
-        return Err(Refusal::NewestFailed);
+        return Err(RetentionRefusal::NewestFailed);
     }
     if entries.iter().any(|entry| entry.at.duration_since(now) > CLOCK_SKEW) {
-        return Err(Refusal::Clock);
+        return Err(RetentionRefusal::Clock);
     }
     let all = entries;
-    let mut entries: Vec<&Entry> = entries.iter().collect();
+    let mut entries: Vec<&RetainedBackup> = entries.iter().collect();
     entries.sort_by(|a, b| (b.sequence, &b.id).cmp(&(a.sequence, &a.id))); // newest first
-    let (complete, partial): (Vec<&Entry>, Vec<&Entry>) = entries.into_iter().partition(|entry| entry.complete);
+    let (complete, partial): (Vec<&RetainedBackup>, Vec<&RetainedBackup>) = entries.into_iter().partition(|entry| entry.complete);
     let newest_complete = complete.first().map(|entry| entry.sequence);
     let entries = complete;
     let mut reasons = vec![BTreeSet::new(); entries.len()];
@@ -154,7 +159,7 @@ pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: T
     if let Some(newest) = entries.iter().position(|entry| entry.verified) {
         reasons[newest].insert(Reason::NewestVerified);
     }
-    let mut plan = Plan::default();
+    let mut plan = RetentionPlan::default();
     // A partial backup does not replace a complete one, and is removed when a complete one is newer.
     for entry in partial.into_iter().rev() {
         let locked = entry.locked_until.is_some_and(|until| until > now);
@@ -197,13 +202,13 @@ mod tests {
         Timestamp::from_second(NOW).unwrap()
     }
 
-    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    fn entries() -> impl Strategy<Value = Vec<RetainedBackup>> {
         let entry = (0i64..80_000_000, any::<u32>(), any::<bool>(), prop::option::of(-1000i64..1000));
         prop::collection::vec(entry, 0..60).prop_map(|entries| {
             let entry = |(age, random, verified, locked): (i64, u32, bool, Option<i64>)| {
                 let at = Timestamp::from_second(NOW - age).unwrap();
                 let locked_until = locked.map(|until| Timestamp::from_second(NOW + until).unwrap());
-                Entry { id: BackupId::new(at, random), sequence: 0, at, verified, locked_until, complete: true }
+                RetainedBackup { id: BackupId::new(at, random), sequence: 0, at, verified, locked_until, complete: true }
             };
             let mut entries: Vec<_> = entries.into_iter().map(entry).collect();
             entries.sort_by(|a, b| a.id.cmp(&b.id));
@@ -216,10 +221,10 @@ mod tests {
         })
     }
 
-    fn rules() -> impl Strategy<Value = Retention> {
+    fn rules() -> impl Strategy<Value = RetentionSettings> {
         let count = || 0u32..6;
         (count(), count(), count(), count(), count(), 0u64..10_000_000, 1u32..5).prop_map(
-            |(last, hourly, daily, weekly, monthly, within, floor)| Retention {
+            |(last, hourly, daily, weekly, monthly, within, floor)| RetentionSettings {
                 last,
                 hourly,
                 daily,
@@ -256,7 +261,7 @@ mod tests {
 
         #[test]
         fn nothing_is_removed_after_a_failure(entries in entries(), rules in rules()) {
-            prop_assert_eq!(plan(&rules, &entries, false, now()), Err(Refusal::NewestFailed));
+            prop_assert_eq!(plan(&rules, &entries, false, now()), Err(RetentionRefusal::NewestFailed));
         }
     }
 
@@ -264,9 +269,9 @@ mod tests {
     fn a_partial_backup_does_not_replace_a_complete_one() {
         let entry = |sequence: u64, complete: bool| {
             let at = Timestamp::from_second(NOW - 1000 + sequence as i64).unwrap();
-            Entry { id: BackupId::new(at, 1), sequence, at, verified: complete, locked_until: None, complete }
+            RetainedBackup { id: BackupId::new(at, 1), sequence, at, verified: complete, locked_until: None, complete }
         };
-        let rules = Retention {
+        let rules = RetentionSettings {
             last: 1,
             hourly: 0,
             daily: 0,
@@ -288,9 +293,9 @@ mod tests {
     fn a_clock_set_back_removes_nothing() {
         let entry = |ahead: i64| {
             let at = Timestamp::from_second(NOW + ahead).unwrap();
-            [Entry { id: BackupId::new(at, 1), sequence: 1, at, verified: false, locked_until: None, complete: true }]
+            [RetainedBackup { id: BackupId::new(at, 1), sequence: 1, at, verified: false, locked_until: None, complete: true }]
         };
-        assert_eq!(plan(&Retention::default(), &entry(1000), true, now()), Err(Refusal::Clock));
-        assert!(plan(&Retention::default(), &entry(10), true, now()).is_ok(), "a small difference of clocks is accepted");
+        assert_eq!(plan(&RetentionSettings::default(), &entry(1000), true, now()), Err(RetentionRefusal::Clock));
+        assert!(plan(&RetentionSettings::default(), &entry(10), true, now()).is_ok(), "a small difference of clocks is accepted");
     }
 }

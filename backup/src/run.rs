@@ -14,9 +14,9 @@ use crate::{
     lease::Lease,
     manifest::{
         self, Abandoned, Manifest,
-        sign::{Kind, LARGEST_RECORD_BYTES, Signing},
+        sign::{LARGEST_RECORD_BYTES, SignedKind, Signing},
     },
-    metrics::{AgentMetrics, StoreMetrics},
+    metrics::{AgentMetrics, ObjectStoreMetrics},
     progress::Progress,
     stop::Stop,
     store::{Replace, Store, StoreError},
@@ -38,7 +38,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(job: Job, metrics: AgentMetrics, store_metrics: StoreMetrics) -> Self {
+    pub fn new(job: Job, metrics: AgentMetrics, store_metrics: ObjectStoreMetrics) -> Self {
         let store = Store::new(&job.store, store_metrics);
         let lock_store = store.beside(job.store.lock_bucket.as_deref().unwrap_or(&job.store.bucket));
         let layout = Layout::new(&job.store.prefix, &job.name);
@@ -50,7 +50,12 @@ impl Agent {
     }
 
     /// Writes a signed record once. Returns [`StoreError::Exists`] if another record has this key.
-    pub async fn record<Record: serde::Serialize>(&self, kind: Kind, key: &str, record: &Record) -> Result<(), RecordNotWritten> {
+    pub async fn record<Record: serde::Serialize>(
+        &self,
+        kind: SignedKind,
+        key: &str,
+        record: &Record,
+    ) -> Result<(), RecordNotWritten> {
         let Some(signing) = &self.job.keys.signing else { return Err(RecordNotWritten::NoKey) };
         let bytes = seal(signing, kind, record)?;
         let written = self.store.put(key, bytes.clone(), Replace::No).await;
@@ -63,7 +68,7 @@ impl Agent {
     }
 }
 
-fn seal<Record: serde::Serialize>(signing: &Signing, kind: Kind, record: &Record) -> Result<Bytes, RecordNotWritten> {
+fn seal<Record: serde::Serialize>(signing: &Signing, kind: SignedKind, record: &Record) -> Result<Bytes, RecordNotWritten> {
     signing.seal(kind, record).map(Bytes::from).map_err(RecordNotWritten::Json)
 }
 
@@ -240,7 +245,7 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Result<Vec<
 pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason: &str) -> Result<bool> {
     let abandoned =
         Abandoned { format: manifest::FORMAT, id: id.clone(), sequence, at: Timestamp::now(), reason: reason.to_owned() };
-    match agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await {
+    match agent.record(SignedKind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await {
         Ok(()) => {}
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => return Ok(false),
         Err(error) => return Err(error.failure(Stage::Commit)),

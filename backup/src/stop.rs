@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     failure::{Exit, Failure, Stage},
-    wire::Breaker,
+    wire::ConnectionBreaker,
 };
 
 /// Shared by all parts of one attempt.
@@ -26,8 +26,8 @@ struct Inner {
 
 #[derive(Debug)]
 enum Guarded {
-    Connection(Breaker),
-    Tool(Group),
+    Connection(ConnectionBreaker),
+    Tool(ToolGroup),
 }
 
 impl Guarded {
@@ -41,9 +41,9 @@ impl Guarded {
 
 /// A tool and all of its children, identified by their leader's process id. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Group(Arc<Mutex<Option<Pid>>>);
+pub struct ToolGroup(Arc<Mutex<Option<Pid>>>);
 
-impl Group {
+impl ToolGroup {
     pub fn new(leader: Option<Pid>) -> Self {
         Self(Arc::new(Mutex::new(leader)))
     }
@@ -93,12 +93,12 @@ impl Stop {
     }
 
     /// Cuts this connection when the attempt is aborted.
-    pub fn guard(&self, breaker: Breaker) {
+    pub fn guard(&self, breaker: ConnectionBreaker) {
         self.hold(Guarded::Connection(breaker));
     }
 
     /// Kills this tool when the attempt is aborted.
-    pub fn guard_tool(&self, group: Group) {
+    pub fn guard_tool(&self, group: ToolGroup) {
         self.hold(Guarded::Tool(group));
     }
 

@@ -1,7 +1,7 @@
 //! This module accesses object storage. It is the only user of the S3 client. It must not interpret objects, which
 //! [`crate::layout`] and [`crate::manifest`] do, or use the local disk.
 //!
-//! It retries requests with increasing waits. [`StoreError::Unavailable`] means that a request failed [`StoreSettings::attempts`]
+//! It retries requests with increasing waits. [`StoreError::Unavailable`] means that a request failed [`ObjectStoreSettings::attempts`]
 //! times.
 
 mod credentials;
@@ -25,8 +25,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::{
-    config::{Checksums, EncryptionMode, LockMode, ServerEncryption, StoreSettings},
-    metrics::StoreMetrics,
+    config::{Checksums, EncryptionMode, LockMode, ObjectStoreSettings, ServerEncryption},
+    metrics::ObjectStoreMetrics,
 };
 
 pub use error::{StoreError, start_at_zero};
@@ -111,12 +111,12 @@ pub struct Store {
     /// Of objects with data.
     storage_class: Option<StorageClass>,
     encryption: Option<ServerEncryption>,
-    metrics: StoreMetrics,
+    metrics: ObjectStoreMetrics,
 }
 
 impl Store {
     /// Opens no connection yet.
-    pub fn new(settings: &StoreSettings, metrics: StoreMetrics) -> Self {
+    pub fn new(settings: &ObjectStoreSettings, metrics: ObjectStoreMetrics) -> Self {
         let (calculate, validate) = match settings.checksums {
             Checksums::WhenRequired => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
             Checksums::WhenSupported => (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported),

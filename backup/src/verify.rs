@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    config::Source,
+    config::SourceSettings,
     manifest::{Assertion, FORMAT, Verification},
     reading::{BackupReader, ReadError},
     restore::{self, Opened, RestoreError, Selection},
@@ -31,16 +31,16 @@ pub use scratch::{ScratchError, ScratchServer, ScratchSettings};
 
 /// The server of a drill.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum DrillPlace {
     /// A temporary server.
     Scratch(ScratchSettings),
     /// A given server. The drill drops its databases at the end.
-    Given(Source),
+    Given(SourceSettings),
 }
 
 #[derive(Debug, Clone)]
-pub struct Options {
-    pub place: Place,
+pub struct VerifyOptions {
+    pub place: DrillPlace,
     pub assertions: Vec<AssertionFile>,
     /// Concurrent sessions.
     pub jobs: usize,
@@ -61,7 +61,11 @@ pub enum DrillError {
 ///
 /// # Errors
 /// Returns an error if the drill itself failed.
-pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillError> {
+pub async fn verify_backup(
+    reader: &BackupReader,
+    options: &VerifyOptions,
+    cancelled: &CancellationToken,
+) -> Result<Verification, DrillError> {
     drill(reader, options, cancelled)
         .inspect_ok(|verification| {
             if !verification.passed {
@@ -73,16 +77,20 @@ pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &Cancel
         .await
 }
 
-async fn drill(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillError> {
+async fn drill(
+    reader: &BackupReader,
+    options: &VerifyOptions,
+    cancelled: &CancellationToken,
+) -> Result<Verification, DrillError> {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     let scratch = match &options.place {
-        Place::Scratch(settings) => Some(ScratchServer::start(settings).await?),
-        Place::Given(_) => None,
+        DrillPlace::Scratch(settings) => Some(ScratchServer::start(settings).await?),
+        DrillPlace::Given(_) => None,
     };
     let server = match (&scratch, &options.place) {
         (Some(scratch), _) => scratch.source(),
-        (None, Place::Given(source)) => source.clone(),
-        (None, Place::Scratch(_)) => unreachable!("a scratch place was started"),
+        (None, DrillPlace::Given(source)) => source.clone(),
+        (None, DrillPlace::Scratch(_)) => unreachable!("a scratch place was started"),
     };
     let mut drill = Drill { reader, options, server, verdict: Verdict::default(), made: Vec::new() };
     let done = drill.run(cancelled).await;
@@ -123,8 +131,8 @@ struct Verdict {
 
 struct Drill<'a> {
     reader: &'a BackupReader,
-    options: &'a Options,
-    server: Source,
+    options: &'a VerifyOptions,
+    server: SourceSettings,
     verdict: Verdict,
     /// Databases that the drill created on a given server.
     made: Vec<String>,
@@ -133,7 +141,7 @@ struct Drill<'a> {
 impl Drill<'_> {
     async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillError> {
         // A given server already has its roles.
-        if let (Place::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {
+        if let (DrillPlace::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {
             match self.reader.blob(&globals.script).await {
                 Ok(script) => {
                     // Tablespaces have folders on another machine.
@@ -179,23 +187,29 @@ impl Drill<'_> {
     }
 
     /// Restores and compares one database. Returns its name and place if assertions can use it.
-    async fn database(&mut self, name: &str, cancelled: &CancellationToken) -> Result<Option<(String, Source)>, DrillError> {
-        let opened = match restore::open(self.reader, Some(name)).await {
+    async fn database(
+        &mut self,
+        name: &str,
+        cancelled: &CancellationToken,
+    ) -> Result<Option<(String, SourceSettings)>, DrillError> {
+        let opened = match restore::open_database(self.reader, Some(name)).await {
             Ok(opened) => opened,
             Err(fault) => return self.judge(name, fault).map(|()| None),
         };
         let begun = Instant::now();
         let target = match self.options.place {
-            Place::Scratch(_) => name.to_owned(),
-            Place::Given(_) => restore::Names::new(name, name, &format!("drill_{:08x}", rand::random::<u32>())).restoring,
+            DrillPlace::Scratch(_) => name.to_owned(),
+            DrillPlace::Given(_) => {
+                restore::RestoredNames::new(name, name, &format!("drill_{:08x}", rand::random::<u32>())).restoring
+            }
         };
         let how = self.restore_options(&target);
-        if let Err(fault) = restore::restore(self.reader, &opened, &how, cancelled).await {
+        if let Err(fault) = restore::restore_database(self.reader, &opened, &how, cancelled).await {
             return self.judge(name, fault).map(|()| None);
         }
         self.verdict.restore_seconds += begun.elapsed().as_secs_f64();
         let place = self.quiet(&target).await.map_err(DrillError::Restore)?;
-        if let Place::Given(_) = self.options.place {
+        if let DrillPlace::Given(_) = self.options.place {
             self.made.push(target);
         }
         let compared = cancelled.run_until_cancelled(self.compare(&opened, &place)).await;
@@ -203,11 +217,11 @@ impl Drill<'_> {
         Ok(Some((name.to_owned(), place)))
     }
 
-    async fn quiet(&self, target: &str) -> Result<Source, RestoreError> {
+    async fn quiet(&self, target: &str) -> Result<SourceSettings, RestoreError> {
         restore::quiet(&mut restore::connect_session(&self.server).await?, self.server.with_database(target)).await
     }
 
-    async fn compare(&mut self, opened: &Opened<'_>, place: &Source) -> Result<(), DrillError> {
+    async fn compare(&mut self, opened: &Opened<'_>, place: &SourceSettings) -> Result<(), DrillError> {
         let found = compare::compare(opened, place, self.options.jobs).await.map_err(DrillError::Restore)?;
         self.verdict.rows += found.rows;
         self.verdict.tables += found.tables;
@@ -215,15 +229,15 @@ impl Drill<'_> {
         Ok(())
     }
 
-    fn restore_options(&self, target: &str) -> restore::Options {
-        restore::Options {
+    fn restore_options(&self, target: &str) -> restore::RestoreOptions {
+        restore::RestoreOptions {
             server: self.server.clone(),
             target: Some(target.to_owned()),
             // The database `postgres` of the backup replaces that of the scratch server.
-            replace: matches!(self.options.place, Place::Scratch(_)),
+            replace: matches!(self.options.place, DrillPlace::Scratch(_)),
             selection: Selection::default(),
-            owners: matches!(self.options.place, Place::Scratch(_)),
-            privileges: matches!(self.options.place, Place::Scratch(_)),
+            owners: matches!(self.options.place, DrillPlace::Scratch(_)),
+            privileges: matches!(self.options.place, DrillPlace::Scratch(_)),
             tablespaces: false,
             analyze: false,
             jobs: self.options.jobs,

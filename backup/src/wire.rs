@@ -25,7 +25,7 @@ use postgres_protocol::message::{
     frontend,
 };
 
-use crate::config::Source;
+use crate::config::SourceSettings;
 
 pub use copy::CopiedRows;
 pub use refusal::{described, refusal};
@@ -77,12 +77,12 @@ enum Stream {
 
 /// Ends a connection from another thread. Reads and writes on it fail at once.
 #[derive(Debug)]
-pub enum Breaker {
+pub enum ConnectionBreaker {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl Breaker {
+impl ConnectionBreaker {
     pub fn cut(&self) {
         // The connection may be closed already.
         let _ = match self {
@@ -114,11 +114,11 @@ impl Connection {
     ///
     /// # Errors
     /// Returns the server's or the network's error.
-    pub fn open(source: &Source, reached: impl FnOnce(Breaker)) -> Result<Self> {
+    pub fn open(source: &SourceSettings, reached: impl FnOnce(ConnectionBreaker)) -> Result<Self> {
         let failed = |error| WireError::Connect { place: source.place(), source: error };
         let stream = if source.is_socket() {
             let stream = UnixStream::connect(source.socket_path()).map_err(failed)?;
-            reached(Breaker::Unix(stream.try_clone()?));
+            reached(ConnectionBreaker::Unix(stream.try_clone()?));
             Stream::Unix(stream)
         } else {
             let addresses = (source.host.as_str(), source.port).to_socket_addrs().map_err(failed)?;
@@ -136,7 +136,7 @@ impl Connection {
             let stream = connected.ok_or(last).map_err(failed)?;
             stream.set_nodelay(true)?;
             keep_alive(&stream)?;
-            reached(Breaker::Tcp(stream.try_clone()?));
+            reached(ConnectionBreaker::Tcp(stream.try_clone()?));
             tls::negotiate(stream, source)?
         };
         let mut connection = Self { stream, buffer: vec![0; RECEIVE_BYTES], start: 0, end: 0, process: 0 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use service_kit::metrics::{Descriptor, Kind, STANDARD};
+use service_kit::metrics::{Descriptor, MetricKind, STANDARD};
 
 use crate::exported::EXPORTED;
 
@@ -99,5 +99,5 @@ pub fn series() -> BTreeMap<String, &'static Descriptor> {
 pub fn carries(metric: &Descriptor, series: &str, label: &str) -> bool {
     metric.labels.contains(&label)
         || TARGET_LABELS.contains(&label)
-        || (label == "le" && metric.kind == Kind::Histogram && series.ends_with("_bucket"))
+        || (label == "le" && metric.kind == MetricKind::Histogram && series.ends_with("_bucket"))
 }

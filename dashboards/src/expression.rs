@@ -15,7 +15,7 @@ pub struct Selector {
 
 /// What an expression names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Named {
+pub struct NamedParts {
     pub selectors: Vec<Selector>,
     /// Labels that it groups or joins by.
     pub grouping: Vec<String>,
@@ -28,8 +28,8 @@ const AGGREGATIONS: &[&str] =
 const WORDS: &[&str] = &["and", "or", "unless", "bool", "offset", "start", "end", "inf", "nan"];
 
 /// Reads an expression whose variables have been replaced.
-pub fn named(expression: &str) -> Named {
-    let mut found = Named::default();
+pub fn named(expression: &str) -> NamedParts {
+    let mut found = NamedParts::default();
     let mut rest = expression.chars().peekable();
     while let Some(&next) = rest.peek() {
         match next {

@@ -2,18 +2,18 @@
 
 use serde::Deserialize;
 
-use crate::{path, read, replay::duration, rules::Alert};
+use crate::{path, read, replay::duration, rules::AlertRule};
 
 /// The part of the configuration that tests compare.
 #[derive(Debug, Deserialize)]
 pub struct Configuration {
-    pub route: Route,
+    pub route: FirstRoute,
     pub inhibit_rules: Vec<Inhibition>,
 }
 
 /// The first route.
 #[derive(Debug, Deserialize)]
-pub struct Route {
+pub struct FirstRoute {
     pub group_wait: String,
 }
 
@@ -28,7 +28,7 @@ pub struct Inhibition {
 
 /// A cause and an alert that it suppresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
+pub struct InhibitedPair {
     pub cause: String,
     pub symptom: String,
     /// Labels that must be equal on both.
@@ -50,7 +50,7 @@ pub fn configuration() -> (String, Configuration) {
 
 impl Inhibition {
     /// Every pair of alerts; none for a rule that names no alert.
-    pub fn pairs(&self) -> Vec<Pair> {
+    pub fn pairs(&self) -> Vec<InhibitedPair> {
         let names = |matchers: &[String]| matchers.iter().find_map(|matcher| value(matcher, "alertname")).map(alternatives);
         let (Some(causes), Some(symptoms)) = (names(&self.source_matchers), names(&self.target_matchers)) else {
             return Vec::new();
@@ -61,7 +61,7 @@ impl Inhibition {
             Some((label.to_owned(), if value.is_empty() { "any".to_owned() } else { value }))
         });
         let asked: Vec<_> = asked.collect();
-        let pair = |cause: &String, symptom: &String| Pair {
+        let pair = |cause: &String, symptom: &String| InhibitedPair {
             cause: cause.clone(),
             symptom: symptom.clone(),
             equal: self.equal.clone(),
@@ -103,7 +103,7 @@ fn alternatives(pattern: &str) -> Vec<String> {
 }
 
 /// Seconds that an alert waits after its condition is true.
-pub fn wait(alert: &Alert) -> u64 {
+pub fn wait(alert: &AlertRule) -> u64 {
     if alert.wait.is_empty() { 0 } else { duration(&alert.wait).as_secs() }
 }
 
@@ -124,7 +124,8 @@ mod tests {
         let text = r#"{source_matchers: ['alertname="A"'], target_matchers: ['alertname=~"B|C"', 'job=~"x.*"', 'node!=""']}"#;
         let rule: Inhibition = serde_yaml_ng::from_str(text).unwrap();
         let asked = vec![("job".to_owned(), "x".to_owned()), ("node".to_owned(), "any".to_owned())];
-        let pair = |symptom: &str| Pair { cause: "A".into(), symptom: symptom.into(), equal: vec![], asked: asked.clone() };
+        let pair =
+            |symptom: &str| InhibitedPair { cause: "A".into(), symptom: symptom.into(), equal: vec![], asked: asked.clone() };
         assert_eq!(rule.pairs(), [pair("B"), pair("C")]);
     }
 }

@@ -20,7 +20,7 @@ struct Group {
 #[serde(untagged)]
 enum Rule {
     Recording(Recording),
-    Alert(Alert),
+    Alert(AlertRule),
 }
 
 /// A series that a query makes.
@@ -35,7 +35,7 @@ pub struct Recording {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Alert {
+pub struct AlertRule {
     pub alert: String,
     pub expr: String,
     #[serde(default, rename = "for")]
@@ -46,7 +46,7 @@ pub struct Alert {
 
 /// One question of a unit test: which alerts of a name fire at a time.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Asked {
+pub struct AlertQuestion {
     pub alertname: String,
     pub exp_alerts: Vec<serde_yaml_ng::Value>,
 }
@@ -60,14 +60,14 @@ struct TestFile {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Test {
     #[serde(default)]
-    pub input_series: Vec<Series>,
+    pub input_series: Vec<InputSeries>,
     #[serde(default)]
-    pub alert_rule_test: Vec<Asked>,
+    pub alert_rule_test: Vec<AlertQuestion>,
 }
 
 /// A series that a unit test feeds.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Series {
+pub struct InputSeries {
     /// With its labels.
     pub series: String,
 }
@@ -99,7 +99,7 @@ pub fn recordings() -> Vec<Recording> {
 ///
 /// # Panics
 /// When a file is malformed or holds something else.
-pub fn alerts() -> Vec<Alert> {
+pub fn alerts() -> Vec<AlertRule> {
     let only = |rule| match rule {
         Rule::Alert(alert) => alert,
         Rule::Recording(recording) => panic!("{} is a recording rule among the alerts", recording.record),
@@ -113,6 +113,6 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Every question of every unit test.
-pub fn asked() -> Vec<Asked> {
+pub fn asked() -> Vec<AlertQuestion> {
     tests().into_iter().flat_map(|test| test.alert_rule_test).collect()
 }

@@ -8,14 +8,18 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::{Result, ensure};
 use logship::{
     actual::{Actual, Held},
-    desired::{Desired, Kind, Owner},
+    desired::{Desired, ObjectKind, ObjectOwner},
     plan::{self, Allowed},
 };
 use serde_json::{Value, json};
 
 /// Number of objects of each kind; 500 in total.
-const COUNTS: [(Kind, usize); 4] =
-    [(Kind::LifecyclePolicy, 100), (Kind::Pipeline, 50), (Kind::ComponentTemplate, 150), (Kind::IndexTemplate, 200)];
+const COUNTS: [(ObjectKind, usize); 4] = [
+    (ObjectKind::LifecyclePolicy, 100),
+    (ObjectKind::Pipeline, 50),
+    (ObjectKind::ComponentTemplate, 150),
+    (ObjectKind::IndexTemplate, 200),
+];
 /// Fields of each component template, as many as in a real one.
 const FIELDS: usize = 60;
 const OWNER: &str = "bench";
@@ -43,10 +47,12 @@ fn sides() -> (Desired, Actual) {
             let (declared, answered) = object(kind, number);
             let key = (kind, format!("object-{number}"));
             desired.objects.insert(key.clone(), declared);
-            actual.objects.insert(key, Held { body: answered, owner: Some(Owner::Named(OWNER.to_owned())), ..Held::default() });
+            actual
+                .objects
+                .insert(key, Held { body: answered, owner: Some(ObjectOwner::Named(OWNER.to_owned())), ..Held::default() });
         }
     }
-    let key = (Kind::LifecyclePolicy, "object-0".to_owned());
+    let key = (ObjectKind::LifecyclePolicy, "object-0".to_owned());
     if let Some(held) = actual.objects.get_mut(&key) {
         held.body["phases"]["hot"]["actions"]["rollover"]["max_age"] = "1h".into();
     }
@@ -54,9 +60,9 @@ fn sides() -> (Desired, Actual) {
 }
 
 /// Returns an object as declared, and as Elasticsearch answers it.
-fn object(kind: Kind, number: usize) -> (Value, Value) {
+fn object(kind: ObjectKind, number: usize) -> (Value, Value) {
     match kind {
-        Kind::LifecyclePolicy => {
+        ObjectKind::LifecyclePolicy => {
             let policy = |age: &str, size: &str, delete: Value| {
                 json!({"phases": {"hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": age, "max_primary_shard_size": size},
                     "set_priority": {"priority": 100}}}, "warm": {"min_age": "2d", "actions": {"readonly": {}, "forcemerge": {"max_num_segments": 1}}},
@@ -64,13 +70,13 @@ fn object(kind: Kind, number: usize) -> (Value, Value) {
             };
             (policy("24h", "40GB", json!({})), policy("1d", "40gb", json!({"delete_searchable_snapshot": true})))
         }
-        Kind::Pipeline => {
+        ObjectKind::Pipeline => {
             let declared = json!({"processors": [{"set": {"field": "a", "value": number}}, {"rename": {"field": "b", "target_field": "c"}}]});
             let mut answered = declared.clone();
             answered["modified_date_millis"] = 1.into();
             (declared, answered)
         }
-        Kind::ComponentTemplate => {
+        ObjectKind::ComponentTemplate => {
             let fields: Value = (0..FIELDS)
                 .map(|field| (format!("field.{field}"), json!({"type": "keyword"})))
                 .collect::<serde_json::Map<_, _>>()

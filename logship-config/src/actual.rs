@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{CallError, Client},
-    desired::{Key, Kind, OWNER_KEY, Owner},
-    exit::{Exit, Failure},
+    desired::{OWNER_KEY, ObjectKey, ObjectKind, ObjectOwner},
+    exit::{CommandFailure, Exit},
 };
 
 /// The oldest and the newest supported major release.
@@ -42,7 +42,7 @@ impl Capability {
 pub struct Held {
     pub body: Value,
     /// This program created it for this owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<ObjectOwner>,
     /// Elasticsearch manages it (`_meta.managed`).
     pub managed: bool,
     /// Its users, as reported by the cluster or derived from the other objects.
@@ -82,10 +82,10 @@ pub struct Actual {
     pub health: String,
     /// The reason why the cluster accepts no changes, if it does not.
     pub blocked: Option<String>,
-    pub objects: BTreeMap<Key, Held>,
+    pub objects: BTreeMap<ObjectKey, Held>,
     pub streams: BTreeMap<String, HeldStream>,
     /// Objects set by the operator (file-based settings). The API refuses to change them.
-    pub reserved: BTreeSet<Key>,
+    pub reserved: BTreeSet<ObjectKey>,
 }
 
 impl Actual {
@@ -118,7 +118,7 @@ impl Default for Actual {
 ///
 /// # Errors
 /// Returns a failure if a request fails, or if this program does not support the cluster.
-pub async fn read(client: &Client) -> Result<Actual, Failure> {
+pub async fn read_cluster(client: &Client) -> Result<Actual, CommandFailure> {
     let version = probe(client).await?;
     let license = client.get("/_license").await?;
     let health = client.get("/_cluster/health").await?;
@@ -138,19 +138,19 @@ pub async fn read(client: &Client) -> Result<Actual, Failure> {
         let bodies = answer.as_object().cloned().unwrap_or_default();
         bodies.into_iter().map(move |(name, body)| ((kind, name), body)).collect::<Vec<_>>()
     };
-    let mut bodies = named(Kind::Pipeline, client.get("/_ingest/pipeline").await?);
-    bodies.extend(named(Kind::Repository, client.get("/_snapshot").await?));
-    bodies.extend(named(Kind::SnapshotPolicy, client.get("/_slm/policy").await?));
-    bodies.extend(named(Kind::LifecyclePolicy, client.get("/_ilm/policy").await?));
+    let mut bodies = named(ObjectKind::Pipeline, client.get("/_ingest/pipeline").await?);
+    bodies.extend(named(ObjectKind::Repository, client.get("/_snapshot").await?));
+    bodies.extend(named(ObjectKind::SnapshotPolicy, client.get("/_slm/policy").await?));
+    bodies.extend(named(ObjectKind::LifecyclePolicy, client.get("/_ilm/policy").await?));
     let listed = |kind, answer: &Value, list: &str, inner: &str| {
         let items = answer[list].as_array().cloned().unwrap_or_default();
         let inner = inner.to_owned();
         items.into_iter().map(move |item| ((kind, item["name"].as_str().unwrap_or_default().to_owned()), item[&inner].clone()))
     };
     let components = client.get("/_component_template").await?;
-    bodies.extend(listed(Kind::ComponentTemplate, &components, "component_templates", "component_template"));
+    bodies.extend(listed(ObjectKind::ComponentTemplate, &components, "component_templates", "component_template"));
     let templates = client.get("/_index_template").await?;
-    bodies.extend(listed(Kind::IndexTemplate, &templates, "index_templates", "index_template"));
+    bodies.extend(listed(ObjectKind::IndexTemplate, &templates, "index_templates", "index_template"));
     for ((kind, name), body) in bodies {
         actual.objects.insert((kind, name), held(kind, body));
     }
@@ -164,11 +164,11 @@ pub async fn read(client: &Client) -> Result<Actual, Failure> {
 ///
 /// # Errors
 /// Returns a failure for Serverless, another product, or an unsupported major release.
-pub async fn probe(client: &Client) -> Result<String, Failure> {
+pub async fn probe(client: &Client) -> Result<String, CommandFailure> {
     let info = client.get("/").await?;
     let version = &info["version"];
     let number = version["number"].as_str().unwrap_or_default();
-    let unsupported = |told: String| Err(Failure::new(Exit::Unsupported, told));
+    let unsupported = |told: String| Err(CommandFailure::new(Exit::Unsupported, told));
     if version["build_flavor"] == "serverless" {
         return unsupported(
             "this is Elastic Cloud Serverless, which has no index lifecycle management; use a self-managed cluster, ECK or \
@@ -209,23 +209,23 @@ fn blocked(settings: &Value) -> Option<String> {
 }
 
 /// Handlers of file-based settings, by their names in the cluster state.
-const RESERVED_HANDLERS: [(&str, Kind); 5] = [
-    ("ilm", Kind::LifecyclePolicy),
-    ("slm", Kind::SnapshotPolicy),
-    ("snapshot_repositories", Kind::Repository),
-    ("ingest_pipelines", Kind::Pipeline),
-    ("index_templates", Kind::IndexTemplate),
+const RESERVED_HANDLERS: [(&str, ObjectKind); 5] = [
+    ("ilm", ObjectKind::LifecyclePolicy),
+    ("slm", ObjectKind::SnapshotPolicy),
+    ("snapshot_repositories", ObjectKind::Repository),
+    ("ingest_pipelines", ObjectKind::Pipeline),
+    ("index_templates", ObjectKind::IndexTemplate),
 ];
 
-fn reserved_objects(state: &Value) -> BTreeSet<Key> {
+fn reserved_objects(state: &Value) -> BTreeSet<ObjectKey> {
     let mut reserved = BTreeSet::new();
     for namespace in state["metadata"]["reserved_state"].as_object().into_iter().flat_map(|map| map.values()) {
         for (handler, kind) in RESERVED_HANDLERS {
             for key in namespace["handlers"][handler]["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 // Both kinds of templates share a handler, which prefixes the name with the kind.
                 let (kind, name) = match key.split_once(':') {
-                    Some(("component_template", name)) => (Kind::ComponentTemplate, name),
-                    Some(("composable_index_template", name)) => (Kind::IndexTemplate, name),
+                    Some(("component_template", name)) => (ObjectKind::ComponentTemplate, name),
+                    Some(("composable_index_template", name)) => (ObjectKind::IndexTemplate, name),
                     _ => (kind, key),
                 };
                 reserved.insert((kind, name.to_owned()));
@@ -236,7 +236,7 @@ fn reserved_objects(state: &Value) -> BTreeSet<Key> {
 }
 
 /// Extracts a body, in the form in which it would be sent, from the answer.
-fn held(kind: Kind, answer: Value) -> Held {
+fn held(kind: ObjectKind, answer: Value) -> Held {
     let in_use = &answer["in_use_by"];
     let mut in_use_by = Vec::new();
     for (what, list) in [("index template", "composable_templates"), ("data stream", "data_streams"), ("index", "indices")] {
@@ -245,11 +245,11 @@ fn held(kind: Kind, answer: Value) -> Held {
         }
     }
     let body = match kind {
-        Kind::LifecyclePolicy | Kind::SnapshotPolicy => answer["policy"].clone(),
+        ObjectKind::LifecyclePolicy | ObjectKind::SnapshotPolicy => answer["policy"].clone(),
         _ => answer,
     };
-    let meta = if kind == Kind::SnapshotPolicy { &body["config"]["metadata"] } else { &body["_meta"] };
-    let (owner, managed) = (meta[OWNER_KEY].as_str().and_then(Owner::of_mark), meta["managed"] == true);
+    let meta = if kind == ObjectKind::SnapshotPolicy { &body["config"]["metadata"] } else { &body["_meta"] };
+    let (owner, managed) = (meta[OWNER_KEY].as_str().and_then(ObjectOwner::of_mark), meta["managed"] == true);
     Held { owner, managed, in_use_by, body }
 }
 
@@ -281,7 +281,7 @@ async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> 
 }
 
 /// Pipelines named by the settings of existing indices, even if their templates have changed since.
-async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(Key, String)>, CallError> {
+async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(ObjectKey, String)>, CallError> {
     let query = [("flat_settings", "true"), ("expand_wildcards", "all")];
     let path = format!("/*/_settings/{}", PIPELINE_SETTINGS.join(","));
     let found = client.send(crate::client::Method::Get, &path, &query, None).await?;
@@ -291,14 +291,14 @@ async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(K
     for (index, answer) in found.as_object().into_iter().flatten() {
         let user = stream_of.get(index).map_or_else(|| format!("index {index}"), |stream| format!("data stream {stream}"));
         for pipeline in PIPELINE_SETTINGS.iter().filter_map(|setting| answer["settings"][*setting].as_str()) {
-            uses.push(((Kind::Pipeline, pipeline.to_owned()), user.clone()));
+            uses.push(((ObjectKind::Pipeline, pipeline.to_owned()), user.clone()));
         }
     }
     Ok(uses)
 }
 
 /// Finds references between objects that Elasticsearch does not report. `uses` contains the known references.
-fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
+fn usage(actual: &mut Actual, mut uses: Vec<(ObjectKey, String)>) {
     for ((kind, name), held) in &actual.objects {
         let told = format!("{} {name}", kind.name().replace('_', " "));
         for used in used_by(*kind, &held.body) {
@@ -306,7 +306,7 @@ fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
         }
     }
     for (name, stream) in &actual.streams {
-        uses.push(((Kind::IndexTemplate, stream.template.clone()), format!("data stream {name}")));
+        uses.push(((ObjectKind::IndexTemplate, stream.template.clone()), format!("data stream {name}")));
     }
     for (used, by) in uses {
         if let Some(held) = actual.objects.get_mut(&used)
@@ -318,37 +318,37 @@ fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
 }
 
 /// Returns the objects that a body refers to.
-pub fn used_by(kind: Kind, body: &Value) -> Vec<Key> {
+pub fn used_by(kind: ObjectKind, body: &Value) -> Vec<ObjectKey> {
     use crate::desired::resolve;
     let mut used = Vec::new();
     let mut note = |kind, name: &Value| used.extend(name.as_str().map(|name| (kind, name.to_owned())));
     match kind {
-        Kind::IndexTemplate | Kind::ComponentTemplate => {
+        ObjectKind::IndexTemplate | ObjectKind::ComponentTemplate => {
             let settings = resolve::flat_settings(&body["template"]["settings"]);
-            note(Kind::LifecyclePolicy, &json!(settings.get("index.lifecycle.name")));
+            note(ObjectKind::LifecyclePolicy, &json!(settings.get("index.lifecycle.name")));
             for setting in PIPELINE_SETTINGS {
-                note(Kind::Pipeline, &json!(settings.get(setting)));
+                note(ObjectKind::Pipeline, &json!(settings.get(setting)));
             }
             for component in resolve::texts(&body["composed_of"]) {
-                note(Kind::ComponentTemplate, &json!(component));
+                note(ObjectKind::ComponentTemplate, &json!(component));
             }
         }
-        Kind::LifecyclePolicy => {
+        ObjectKind::LifecyclePolicy => {
             for phase in resolve::PHASES {
                 let actions = &body["phases"][phase]["actions"];
-                note(Kind::Repository, &actions["searchable_snapshot"]["snapshot_repository"]);
-                note(Kind::SnapshotPolicy, &actions["wait_for_snapshot"]["policy"]);
+                note(ObjectKind::Repository, &actions["searchable_snapshot"]["snapshot_repository"]);
+                note(ObjectKind::SnapshotPolicy, &actions["wait_for_snapshot"]["policy"]);
             }
         }
-        Kind::SnapshotPolicy => note(Kind::Repository, &body["repository"]),
-        Kind::Pipeline => {
+        ObjectKind::SnapshotPolicy => note(ObjectKind::Repository, &body["repository"]),
+        ObjectKind::Pipeline => {
             for list in ["processors", "on_failure"] {
                 for processor in body[list].as_array().into_iter().flatten() {
-                    note(Kind::Pipeline, &processor["pipeline"]["name"]);
+                    note(ObjectKind::Pipeline, &processor["pipeline"]["name"]);
                 }
             }
         }
-        Kind::Repository | Kind::DataStream => {}
+        ObjectKind::Repository | ObjectKind::DataStream => {}
     }
     used
 }

@@ -4,7 +4,7 @@
 //! (`cluster.max_shards_per_node`).
 
 use crate::{
-    observe::{IndexFacts, Observation},
+    observe::{ClusterObservation, IndexFacts},
     units,
 };
 
@@ -17,14 +17,14 @@ const ENOUGH_INDICES: usize = 4;
 
 /// A kind of advice. A label of metrics, so the names are an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topic {
+pub enum AdviceTopic {
     SmallShards,
     LargeShards,
     ManyDocuments,
     ManyShards,
 }
 
-impl Topic {
+impl AdviceTopic {
     pub const ALL: [Self; 4] = [Self::SmallShards, Self::LargeShards, Self::ManyDocuments, Self::ManyShards];
 
     pub const fn name(self) -> &'static str {
@@ -39,13 +39,13 @@ impl Topic {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    pub topic: Topic,
+    pub topic: AdviceTopic,
     /// The finding and the remedy.
     pub told: String,
 }
 
 /// Returns all advice.
-pub fn advise(observation: &Observation) -> Vec<Advice> {
+pub fn advise(observation: &ClusterObservation) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut streams: Vec<&str> = observation.indices.iter().map(|index| index.stream.as_str()).collect();
     streams.dedup();
@@ -58,7 +58,7 @@ pub fn advise(observation: &Observation) -> Vec<Advice> {
              time, or add a node",
             disk.node, disk.shards
         );
-        advice.push(Advice { topic: Topic::ManyShards, told });
+        advice.push(Advice { topic: AdviceTopic::ManyShards, told });
     }
     advice
 }
@@ -73,14 +73,14 @@ fn of_stream(stream: &str, indices: &[&IndexFacts]) -> Vec<Advice> {
              shards",
             index.name
         );
-        advice.push(Advice { topic: Topic::LargeShards, told });
+        advice.push(Advice { topic: AdviceTopic::LargeShards, told });
     }
     if let Some(index) = indices.iter().find(|index| index.documents / index.primary_shards > MOST_DOCUMENTS) {
         let told = format!(
             "{stream}: a shard of {} has more than 200 million documents: set max_primary_shard_docs: 200000000 in its rollover",
             index.name
         );
-        advice.push(Advice { topic: Topic::ManyDocuments, told });
+        advice.push(Advice { topic: AdviceTopic::ManyDocuments, told });
     }
     let rolled: Vec<_> = indices.iter().filter(|index| !index.write).collect();
     let average = rolled.iter().map(|index| shard(index)).sum::<u64>() / rolled.len().max(1) as u64;
@@ -90,7 +90,7 @@ fn of_stream(stream: &str, indices: &[&IndexFacts]) -> Vec<Advice> {
             "{stream}: its {} rolled shards have {size} each, below 1 GB: roll over later (a larger max_age)",
             rolled.len()
         );
-        advice.push(Advice { topic: Topic::SmallShards, told });
+        advice.push(Advice { topic: AdviceTopic::SmallShards, told });
     }
     advice
 }
@@ -113,7 +113,7 @@ mod tests {
         };
         let topics = |indices: Vec<IndexFacts>, shards: u64| {
             let disks = vec![DiskFacts { shards, ..DiskFacts::default() }];
-            advise(&Observation { indices, disks, lifecycle_running: true })
+            advise(&ClusterObservation { indices, disks, lifecycle_running: true })
                 .into_iter()
                 .map(|advice| advice.topic)
                 .collect::<Vec<_>>()
@@ -121,9 +121,9 @@ mod tests {
         assert_eq!(topics(vec![index(40 << 30, 5, false); 5], 10), []);
         assert_eq!(
             topics(vec![index(120 << 30, 500_000_000, true)], 950),
-            [Topic::LargeShards, Topic::ManyDocuments, Topic::ManyShards]
+            [AdviceTopic::LargeShards, AdviceTopic::ManyDocuments, AdviceTopic::ManyShards]
         );
-        assert_eq!(topics(vec![index(1 << 20, 5, false); 4], 10), [Topic::SmallShards]);
+        assert_eq!(topics(vec![index(1 << 20, 5, false); 4], 10), [AdviceTopic::SmallShards]);
         assert_eq!(topics(vec![index(1 << 20, 5, false); 3], 10), []);
     }
 }

@@ -6,17 +6,22 @@ use serde_json::{Value, json};
 use crate::{
     actual::{self, Actual},
     client::{CallError, Client, Method, segment},
-    desired::{Desired, Kind},
-    exit::{Exit, Failure},
-    plan::{self, Action, Allowed, Plan, Step},
+    desired::{Desired, ObjectKind},
+    exit::{CommandFailure, Exit},
+    plan::{self, Allowed, Plan, PlanAction, PlanStep},
 };
 
 /// Reads the cluster, shows the plan, applies it and verifies that a second plan is empty. Returns the number of steps.
 ///
 /// # Errors
 /// Returns a failure if the plan is refused, a step fails, or the cluster differs from the declared files afterwards.
-pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Actual, &Plan)) -> Result<usize, Failure> {
-    let actual = actual::read(client).await?;
+pub async fn run(
+    client: &Client,
+    desired: &Desired,
+    allowed: &Allowed,
+    show: &dyn Fn(&Actual, &Plan),
+) -> Result<usize, CommandFailure> {
+    let actual = actual::read_cluster(client).await?;
     check_flags(desired, &actual, allowed)?;
     let plan = plan::plan(desired, &actual, allowed);
     show(&actual, &plan);
@@ -27,7 +32,7 @@ pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &d
             more => format!(" (and {more} more)"),
         };
         let told = format!("{} {} is refused: {}; {flag}{more}. Nothing was changed", refused.kind, refused.name, refused.why);
-        return Err(Failure::new(Exit::Refused, told));
+        return Err(CommandFailure::new(Exit::Refused, told));
     }
     if plan.steps.is_empty() {
         return Ok(0);
@@ -37,27 +42,27 @@ pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &d
         let mut parts = Vec::new();
         carry_out(client, step, &mut parts).await.map_err(|error| halfway(&plan, place, &parts, &error))?;
     }
-    let second = plan::plan(desired, &actual::read(client).await?, allowed);
+    let second = plan::plan(desired, &actual::read_cluster(client).await?, allowed);
     if second.is_empty() {
         return Ok(plan.steps.len());
     }
     let told = format!(
         "all steps were applied, but the cluster still differs from the declared files:\n{}another process may be changing \
          it; run plan again",
-        plan::human(&second)
+        plan::plan_text(&second)
     );
-    Err(Failure::new(Exit::Failed, told))
+    Err(CommandFailure::new(Exit::Failed, told))
 }
 
 /// # Errors
 /// Returns a failure that names a flag with an unknown name.
-pub fn check_flags(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), Failure> {
-    plan::check_flags(desired, actual, allowed).map_err(|wrong| Failure::new(Exit::Configuration, wrong))
+pub fn check_flags(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), CommandFailure> {
+    plan::check_flags(desired, actual, allowed).map_err(|wrong| CommandFailure::new(Exit::Configuration, wrong))
 }
 
 /// A red or read-only cluster applies a change partly or not at all.
-fn takes_changes(actual: &Actual) -> Result<(), Failure> {
-    let not_now = |told: String| Err(Failure::new(Exit::NotNow, format!("{told}. Nothing was changed")));
+fn takes_changes(actual: &Actual) -> Result<(), CommandFailure> {
+    let not_now = |told: String| Err(CommandFailure::new(Exit::NotNow, format!("{told}. Nothing was changed")));
     if let Some(why) = &actual.blocked {
         return not_now(format!("the cluster is read-only: {why}"));
     }
@@ -68,8 +73,8 @@ fn takes_changes(actual: &Actual) -> Result<(), Failure> {
 }
 
 /// `parts` of the failed step are done.
-fn halfway(plan: &Plan, place: usize, parts: &[&str], error: &CallError) -> Failure {
-    let names = |steps: &[Step], parts: Option<String>| match (steps, parts) {
+fn halfway(plan: &Plan, place: usize, parts: &[&str], error: &CallError) -> CommandFailure {
+    let names = |steps: &[PlanStep], parts: Option<String>| match (steps, parts) {
         ([], None) => "nothing".to_owned(),
         (steps, parts) => steps.iter().map(named).chain(parts).collect::<Vec<_>>().join(", "),
     };
@@ -77,41 +82,41 @@ fn halfway(plan: &Plan, place: usize, parts: &[&str], error: &CallError) -> Fail
     let failed = named(&rest[0]);
     let begun = (!parts.is_empty()).then(|| format!("{} of {failed}", parts.join(" and ")));
     let told = format!("{failed}: {error}. Applied before: {}. Not tried: {}", names(done, begun), names(&rest[1..], None));
-    Failure::new(error.exit(), told)
+    CommandFailure::new(error.exit(), told)
 }
 
-fn named(step: &Step) -> String {
+fn named(step: &PlanStep) -> String {
     format!("{} {} {}", step.action.name(), step.kind, step.name)
 }
 
 /// Returns the path of an object.
-pub fn path(kind: Kind, name: &str) -> String {
+pub fn path(kind: ObjectKind, name: &str) -> String {
     let collection = match kind {
-        Kind::Pipeline => "_ingest/pipeline",
-        Kind::Repository => "_snapshot",
-        Kind::SnapshotPolicy => "_slm/policy",
-        Kind::LifecyclePolicy => "_ilm/policy",
-        Kind::ComponentTemplate => "_component_template",
-        Kind::IndexTemplate => "_index_template",
-        Kind::DataStream => "_data_stream",
+        ObjectKind::Pipeline => "_ingest/pipeline",
+        ObjectKind::Repository => "_snapshot",
+        ObjectKind::SnapshotPolicy => "_slm/policy",
+        ObjectKind::LifecyclePolicy => "_ilm/policy",
+        ObjectKind::ComponentTemplate => "_component_template",
+        ObjectKind::IndexTemplate => "_index_template",
+        ObjectKind::DataStream => "_data_stream",
     };
     format!("/{collection}/{}", segment(name))
 }
 
 /// Records in `parts` the finished requests of a step that takes several.
-async fn carry_out(client: &Client, step: &Step, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
+async fn carry_out(client: &Client, step: &PlanStep, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
     let path = path(step.kind, &step.name);
     match (step.action, step.kind) {
-        (Action::Delete, _) => client.send(Method::Delete, &path, &[], None).await.map(drop),
-        (Action::Create, Kind::DataStream) => {
+        (PlanAction::Delete, _) => client.send(Method::Delete, &path, &[], None).await.map(drop),
+        (PlanAction::Create, ObjectKind::DataStream) => {
             client.send(Method::Put, &path, &[], None).await?;
             parts.push("the stream itself");
             set_stream(client, &path, step.body.as_ref(), parts).await
         }
-        (Action::Update, Kind::DataStream) => set_stream(client, &path, step.body.as_ref(), parts).await,
-        (Action::Create | Action::Update, kind) => {
+        (PlanAction::Update, ObjectKind::DataStream) => set_stream(client, &path, step.body.as_ref(), parts).await,
+        (PlanAction::Create | PlanAction::Update, kind) => {
             let body = step.body.clone().unwrap_or_default();
-            let body = if kind == Kind::LifecyclePolicy { json!({"policy": body}) } else { body };
+            let body = if kind == ObjectKind::LifecyclePolicy { json!({"policy": body}) } else { body };
             client.send(Method::Put, &path, &[], Some(&body)).await.map(drop)
         }
     }

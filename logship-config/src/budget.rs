@@ -1,11 +1,11 @@
 //! This module computes retention by disk: the number of oldest indices to delete so that a stream stays within its share.
 //! Pure.
 
-use crate::{desired::Budget, observe::IndexFacts};
+use crate::{desired::DiskBudget, observe::IndexFacts};
 
 /// The result of a budget for one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct BudgetVerdict {
     /// Bytes that the stream may take.
     pub allowed: u64,
     /// Bytes that it takes, including all copies.
@@ -19,11 +19,11 @@ pub struct Verdict {
 /// `indices` are oldest first. `disk_bytes` is the total of all data disks. The write index stays, and so does an index
 /// younger than the floor, counted from its rollover.
 pub fn verdict<'a>(
-    budget: &Budget,
+    budget: &DiskBudget,
     disk_bytes: u64,
     indices: impl IntoIterator<Item = &'a IndexFacts>,
     now_millis: i64,
-) -> Verdict {
+) -> BudgetVerdict {
     let indices: Vec<&IndexFacts> = indices.into_iter().collect();
     // The bytes of disks are far below 2^53, so a float is exact.
     let allowed = (disk_bytes as f64 * budget.disk_percent / 100.0) as u64;
@@ -39,7 +39,7 @@ pub fn verdict<'a>(
         left -= index.bytes;
         delete.push(index.name.clone());
     }
-    Verdict { allowed, used, delete, excess: left.saturating_sub(allowed) }
+    BudgetVerdict { allowed, used, delete, excess: left.saturating_sub(allowed) }
 }
 
 #[cfg(test)]
@@ -64,17 +64,17 @@ mod tests {
 
     #[test]
     fn the_oldest_are_deleted_until_the_share_is_met() {
-        let budget = Budget { disk_percent: 50.0, floor_millis: 0 };
+        let budget = DiskBudget { disk_percent: 50.0, floor_millis: 0 };
         let verdict = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((verdict.delete, verdict.excess, verdict.allowed), (vec!["i0".to_owned(), "i1".to_owned()], 0, 50));
     }
 
     #[test]
     fn the_floor_and_the_write_index_stay_on_a_full_disk() {
-        let budget = Budget { disk_percent: 1.0, floor_millis: 2 * DAY };
+        let budget = DiskBudget { disk_percent: 1.0, floor_millis: 2 * DAY };
         let kept = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((kept.delete, kept.excess), (vec!["i0".to_owned(), "i1".to_owned()], 29));
-        let floor = Budget { floor_millis: 10 * DAY, ..budget };
+        let floor = DiskBudget { floor_millis: 10 * DAY, ..budget };
         assert_eq!(verdict(&floor, 100, &indices(&[30, 30, 30]), NOW).delete, Vec::<String>::new());
     }
 
@@ -83,7 +83,7 @@ mod tests {
         fn deletes_no_write_index_no_young_index_and_no_more_than_due(
             sizes in proptest::collection::vec(0u64..1000, 1..20), percent in 1.0..95.0f64, floor in 0i64..20, disk in 1u64..10_000,
         ) {
-            let budget = Budget { disk_percent: percent, floor_millis: floor * DAY };
+            let budget = DiskBudget { disk_percent: percent, floor_millis: floor * DAY };
             let indices = indices(&sizes);
             let verdict = verdict(&budget, disk, &indices, NOW);
             let gone: Vec<_> = indices.iter().filter(|index| verdict.delete.contains(&index.name)).collect();

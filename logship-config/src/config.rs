@@ -6,7 +6,7 @@ mod relay;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use service_kit::{
-    config::{self as kit, ConfigFaults, Reader},
+    config::{self as kit, ConfigFaults, SettingsReader},
     telemetry,
 };
 use url::Url;
@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 impl Config {
-    fn read(env: &mut Reader, needs: Needs) -> Self {
+    fn read(env: &mut SettingsReader, needs: Needs) -> Self {
         Self {
             process: Process::read(env),
             cluster: ClusterSettings::read(env, needs.cluster),
@@ -47,7 +47,7 @@ impl Config {
     }
 }
 
-fn declared(env: &mut Reader) -> PathBuf {
+fn declared(env: &mut SettingsReader) -> PathBuf {
     PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files"))
 }
 
@@ -63,7 +63,7 @@ pub enum SettingGroup {
 }
 
 impl SettingGroup {
-    fn ask(self, env: &mut Reader) {
+    fn ask(self, env: &mut SettingsReader) {
         match self {
             Self::Process => drop(Process::read(env)),
             Self::Cluster => drop(ClusterSettings::read(env, true)),
@@ -78,7 +78,7 @@ impl SettingGroup {
 /// Settings of the process, for every command.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub telemetry: telemetry::Settings,
+    pub telemetry: telemetry::TelemetrySettings,
     /// From SIGTERM until the process ends, even if work is unfinished.
     pub shutdown_deadline: Duration,
     /// `/metrics`, `/livez`, `/readyz` of daemons.
@@ -86,9 +86,9 @@ pub struct Process {
 }
 
 impl Process {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         Self {
-            telemetry: telemetry::Settings::read(env),
+            telemetry: telemetry::TelemetrySettings::read(env),
             shutdown_deadline: env.duration(
                 "LOGSHIP_SHUTDOWN_DEADLINE",
                 Duration::from_secs(30),
@@ -116,7 +116,7 @@ pub struct WatchSettings {
 }
 
 impl WatchSettings {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         Self {
             every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "interval between checks of `watch`"),
             stuck_after: stuck_after(env),
@@ -130,7 +130,7 @@ impl WatchSettings {
     }
 }
 
-fn stuck_after(env: &mut Reader) -> Duration {
+fn stuck_after(env: &mut SettingsReader) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(12 * 3600);
     env.duration("LOGSHIP_STUCK_AFTER", DEFAULT, "duration after which a lifecycle step counts as stuck")
 }
@@ -163,7 +163,7 @@ pub enum CredentialFiles {
 const URL_HELP: &str = "address of Elasticsearch, such as https://logs-es-http:9200";
 
 impl ClusterSettings {
-    fn read(env: &mut Reader, needed: bool) -> Option<Self> {
+    fn read(env: &mut SettingsReader, needed: bool) -> Option<Self> {
         const URL: &str = "LOGSHIP_ELASTICSEARCH_URL";
         let url: Option<Url> = env.optional(URL, URL_HELP);
         match &url {
@@ -200,7 +200,7 @@ impl ClusterSettings {
 }
 
 impl CredentialFiles {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         let api_key: Option<PathBuf> =
             env.optional("LOGSHIP_API_KEY_FILE", "file with an API key: id:key, or the encoded form that Elasticsearch returns");
         let username: Option<String> = env.optional("LOGSHIP_USERNAME", "user, if there is no API key");

@@ -74,12 +74,12 @@ impl Exit {
 
 /// The reason why a command failed, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Failure {
+pub struct CommandFailure {
     pub exit: Exit,
     pub told: String,
 }
 
-impl Failure {
+impl CommandFailure {
     pub fn new(exit: Exit, told: impl Into<String>) -> Self {
         Self { exit, told: told.into() }
     }
@@ -91,7 +91,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.told)
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     client::{Client, Method, segment},
     desired::resolve::{self, PHASES},
-    exit::{Exit, Failure},
-    observe::{self, IndexFacts, Lifecycle, Observation},
+    exit::{CommandFailure, Exit},
+    observe::{self, ClusterObservation, IndexFacts, Lifecycle},
     stuck, units,
 };
 
@@ -17,9 +17,10 @@ use crate::{
 ///
 /// # Errors
 /// Returns a failure if no such stream or index exists, or a request fails.
-pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_millis: i64) -> Result<String, Failure> {
-    let missing =
-        || Failure::new(Exit::Failed, format!("no data stream or backing index {name:?} exists; GET _data_stream lists them"));
+pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_millis: i64) -> Result<String, CommandFailure> {
+    let missing = || {
+        CommandFailure::new(Exit::Failed, format!("no data stream or backing index {name:?} exists; GET _data_stream lists them"))
+    };
     let found = client.find(&format!("/_data_stream/{}", segment(name))).await?;
     // A pattern, a list or an alias matches streams of other names.
     let exact = found.map(|found| found["data_streams"][0].clone()).filter(|stream| stream["name"] == name);
@@ -61,7 +62,7 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
 /// Describes one index. Pure.
 pub fn index_text(
     index: &IndexFacts,
-    observation: &Observation,
+    observation: &ClusterObservation,
     policy: &Value,
     now_millis: i64,
     stuck_after_millis: i64,
@@ -158,7 +159,7 @@ fn rollover(index: &IndexFacts, conditions: &Value, now_millis: i64) -> String {
 }
 
 fn cached_differs(at: &Lifecycle, policy: &Value) -> bool {
-    let kind = crate::desired::Kind::LifecyclePolicy;
+    let kind = crate::desired::ObjectKind::LifecyclePolicy;
     let of = |phase: &Value| {
         let mut phases = serde_json::Map::new();
         // The time of entry is not part of the phase's actions.

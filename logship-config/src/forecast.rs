@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     advice::Advice,
     desired::{
-        Desired, Kind,
-        resolve::{self, LivesBy, Retention},
+        Desired, ObjectKind,
+        resolve::{self, DataRetention, LivesBy},
     },
-    observe::{DiskFacts, IndexFacts, Observation},
+    observe::{ClusterObservation, DiskFacts, IndexFacts},
     units::{self, MILLIS_PER_DAY},
 };
 
@@ -32,7 +32,7 @@ pub struct StreamForecast {
     pub bytes: u64,
     /// `None` if the history is too short.
     pub bytes_per_day: Option<f64>,
-    pub retention: Retention,
+    pub retention: DataRetention,
     /// Size at which deletions equal growth. `None` if the stream is never deleted or its growth is unknown.
     pub steady_bytes: Option<u64>,
     /// Days until the low watermark if only this stream continued to grow. `None`: not within ten years.
@@ -51,7 +51,7 @@ pub struct Forecast {
 }
 
 /// Computes the forecast of the declared streams.
-pub fn forecast(desired: &Desired, observation: &Observation, now_millis: i64) -> Forecast {
+pub fn forecast(desired: &Desired, observation: &ClusterObservation, now_millis: i64) -> Forecast {
     let futures: Vec<Future> =
         desired.streams.keys().map(|stream| Future::of(desired, observation, stream, now_millis)).collect();
     let (total, used) = (sum(&observation.disks, |disk| disk.total), sum(&observation.disks, |disk| disk.used));
@@ -63,7 +63,7 @@ pub fn forecast(desired: &Desired, observation: &Observation, now_millis: i64) -
         bytes_per_day: future.rate,
         retention: future.retention,
         steady_bytes: match (future.retention, future.rate) {
-            (Retention::Millis(kept), Some(rate)) => Some((rate * kept as f64 / MILLIS_PER_DAY as f64) as u64),
+            (DataRetention::Millis(kept), Some(rate)) => Some((rate * kept as f64 / MILLIS_PER_DAY as f64) as u64),
             _ => None,
         },
         days: first_day(headroom(&observation.disks, WATERMARKS[0].1), |day| future.growth(day)),
@@ -98,11 +98,11 @@ struct Future {
     /// Age in milliseconds since the rollover, and bytes, of each index.
     parts: Vec<(i64, u64)>,
     rate: Option<f64>,
-    retention: Retention,
+    retention: DataRetention,
 }
 
 impl Future {
-    fn of(desired: &Desired, observation: &Observation, stream: &str, now_millis: i64) -> Self {
+    fn of(desired: &Desired, observation: &ClusterObservation, stream: &str, now_millis: i64) -> Self {
         let since = |index: &IndexFacts| {
             index.lifecycle.as_ref().map(|at| at.since_millis).filter(|since| *since > 0).unwrap_or(index.created_millis)
         };
@@ -112,10 +112,10 @@ impl Future {
         let managed = resolve::lives_by(resolved.policy.as_deref(), resolved.lifecycle.as_ref(), resolved.prefers_lifecycle);
         let retention = match managed {
             LivesBy::Policy(policy) => {
-                desired.body(Kind::LifecyclePolicy, policy).map_or(Retention::Forever, resolve::policy_retention)
+                desired.body(ObjectKind::LifecyclePolicy, policy).map_or(DataRetention::Forever, resolve::policy_retention)
             }
             LivesBy::Lifecycle(lifecycle) => resolve::lifecycle_retention(lifecycle),
-            LivesBy::Nothing => Retention::Forever,
+            LivesBy::Nothing => DataRetention::Forever,
         };
         Self { rate: rate(observation, &stream, now_millis), parts, retention, stream }
     }
@@ -123,7 +123,7 @@ impl Future {
     /// Returns the change of the stream's size after `day` days: new bytes, minus deletions of existing and new bytes.
     fn growth(&self, day: u32) -> f64 {
         let days = f64::from(day);
-        let Retention::Millis(kept) = self.retention else { return self.rate.unwrap_or(0.0) * days };
+        let DataRetention::Millis(kept) = self.retention else { return self.rate.unwrap_or(0.0) * days };
         let passed = i64::from(day) * MILLIS_PER_DAY;
         let gone: u64 = self.parts.iter().filter(|(age, _)| age + passed > kept).map(|(_, bytes)| bytes).sum();
         let coming = days.min(kept as f64 / MILLIS_PER_DAY as f64);
@@ -133,7 +133,7 @@ impl Future {
 
 /// Returns bytes per day over the last week, from the indices created in it. The measured time starts with the oldest of
 /// them.
-fn rate(observation: &Observation, stream: &str, now_millis: i64) -> Option<f64> {
+fn rate(observation: &ClusterObservation, stream: &str, now_millis: i64) -> Option<f64> {
     let lately: Vec<_> =
         observation.of(stream).filter(|index| now_millis - index.created_millis <= WINDOW_DAYS * MILLIS_PER_DAY).collect();
     let lately = if lately.is_empty() { observation.of(stream).next_back().into_iter().collect() } else { lately };
@@ -153,7 +153,7 @@ fn days(days: Option<u32>, growth_known: bool) -> String {
 }
 
 /// Returns the forecast as a table.
-pub fn human(forecast: &Forecast) -> String {
+pub fn forecast_text(forecast: &Forecast) -> String {
     let mut text = String::new();
     let used = units::rough_size(forecast.disk_used);
     let _ = writeln!(text, "disks: {used} of {} used", units::rough_size(forecast.disk_total));
@@ -183,7 +183,7 @@ pub fn human(forecast: &Forecast) -> String {
 
 /// `{"disk": {"total", "used"}, "days": {"low", "high", "flood"}, "growth_known", "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes",
 /// "retention", "days"}], "advice": [{"topic", "told"}]}`. An interface.
-pub fn machine(forecast: &Forecast, advice: &[Advice]) -> Value {
+pub fn forecast_json(forecast: &Forecast, advice: &[Advice]) -> Value {
     let streams = forecast.streams.iter().map(|stream| {
         json!({
             "stream": stream.stream, "bytes": stream.bytes, "bytes_per_day": stream.bytes_per_day, "steady_bytes": stream.steady_bytes,
@@ -211,7 +211,7 @@ mod tests {
     fn case(daily: u64, history: i64, kept: Option<i64>, disk: DiskFacts) -> Forecast {
         let mut desired = Desired::default();
         let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"lifecycle": {}}});
-        desired.objects.insert((Kind::IndexTemplate, "t".into()), template);
+        desired.objects.insert((ObjectKind::IndexTemplate, "t".into()), template);
         let lifecycle = kept.map(|kept| json!({"data_retention": format!("{kept}d")}));
         desired.streams.insert("s".into(), Stream { lifecycle, ..Stream::default() });
         let index = |ago: i64| IndexFacts {
@@ -222,7 +222,7 @@ mod tests {
             ..IndexFacts::default()
         };
         let indices = (1..=history).rev().map(index).collect();
-        forecast(&desired, &Observation { indices, disks: vec![disk], lifecycle_running: true }, NOW)
+        forecast(&desired, &ClusterObservation { indices, disks: vec![disk], lifecycle_running: true }, NOW)
     }
 
     #[test]
@@ -249,12 +249,12 @@ mod tests {
             let mut desired = Desired::default();
             let settings = json!({"index.lifecycle.name": "p", "index.lifecycle.prefer_ilm": prefers});
             let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"settings": settings}});
-            desired.objects.insert((Kind::IndexTemplate, "t".into()), template);
+            desired.objects.insert((ObjectKind::IndexTemplate, "t".into()), template);
             let policy = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
-            desired.objects.insert((Kind::LifecyclePolicy, "p".into()), policy);
+            desired.objects.insert((ObjectKind::LifecyclePolicy, "p".into()), policy);
             let lifecycle = Some(json!({"data_retention": "7d", "enabled": enabled}));
             desired.streams.insert("s".into(), Stream { lifecycle, ..Stream::default() });
-            let told = forecast(&desired, &Observation::default(), NOW);
+            let told = forecast(&desired, &ClusterObservation::default(), NOW);
             assert_eq!(told.streams[0].retention.to_string(), kept, "prefer_ilm {prefers}, enabled {enabled}");
         }
     }
@@ -264,11 +264,11 @@ mod tests {
         let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
         let told = case(GIB, 0, None, disk);
         assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));
-        assert!(human(&told).contains("low watermark (85 %): now"));
-        let unknown = human(&told).matches("unknown yet (growth is measured after an hour)").count();
-        assert_eq!((told.growth_known, unknown), (false, 1), "{}", human(&told));
+        assert!(forecast_text(&told).contains("low watermark (85 %): now"));
+        let unknown = forecast_text(&told).matches("unknown yet (growth is measured after an hour)").count();
+        assert_eq!((told.growth_known, unknown), (false, 1), "{}", forecast_text(&told));
         let roomy = case(GIB, 0, None, DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() });
-        assert!(!human(&roomy).contains("not within"), "{}", human(&roomy));
+        assert!(!forecast_text(&roomy).contains("not within"), "{}", forecast_text(&roomy));
     }
 
     #[test]
@@ -276,16 +276,16 @@ mod tests {
         let roomy = DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() };
         let mut told = case(0, 10, None, roomy);
         assert_eq!((told.growth_known, told.days, told.streams[0].bytes_per_day), (true, [None; 3], Some(0.0)));
-        assert!(human(&told).contains("low watermark (85 %): not within ten years\n"), "{}", human(&told));
+        assert!(forecast_text(&told).contains("low watermark (85 %): not within ten years\n"), "{}", forecast_text(&told));
         told.streams.push(StreamForecast {
             stream: "new".into(),
             bytes: 0,
             bytes_per_day: None,
-            retention: Retention::Forever,
+            retention: DataRetention::Forever,
             steady_bytes: None,
             days: None,
         });
-        let text = human(&told);
+        let text = forecast_text(&told);
         assert!(
             text.contains("low watermark (85 %): not within ten years, without the streams of unknown growth (1)\n"),
             "{text}"

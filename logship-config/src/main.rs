@@ -11,7 +11,7 @@ use logship::{
     client::Client,
     config::{self, ClusterSettings, Config, Needs, SettingGroup},
     daemon,
-    exit::{Exit, Failure},
+    exit::{CommandFailure, Exit},
     explain, forecast, observe,
     plan::{self, Allowed, Plan},
     relay, watch,
@@ -126,11 +126,11 @@ fn write_stdout(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
 }
 
-fn load(needs: Needs) -> Result<Config, Failure> {
-    config::load(needs).map_err(|faults| Failure::new(Exit::Configuration, faults.to_string()))
+fn load(needs: Needs) -> Result<Config, CommandFailure> {
+    config::load(needs).map_err(|faults| CommandFailure::new(Exit::Configuration, faults.to_string()))
 }
 
-fn check(files: Declared) -> Result<ExitCode, Failure> {
+fn check(files: Declared) -> Result<ExitCode, CommandFailure> {
     let config = load(Needs::default())?;
     let folder = files.declared.unwrap_or(config.declared);
     let desired = check::run(&folder)?;
@@ -139,24 +139,24 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn relay() -> Result<ExitCode, Failure> {
+fn relay() -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, relay: true })?;
     // Every command reports faults of the mounts the same way, before a daemon starts.
     client(&config)?;
-    relay::check(&config.relay)?;
+    relay::check_settings(&config.relay)?;
     let cluster = cluster(&config)?;
     Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
 
 /// Runs `plan`, or `apply` if `carry_out` is set.
-fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure> {
+fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let folder = arguments.files.declared.as_ref().unwrap_or(&config.declared);
     let desired = check::run(folder)?;
     let client = client(&config)?;
     let print = |actual: &Actual, plan: &Plan| match arguments.json {
-        true => write_stdout(format_args!("{:#}\n", plan::machine(plan))),
-        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
+        true => write_stdout(format_args!("{:#}\n", plan::plan_json(plan))),
+        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::plan_text(plan))),
     };
     block_on(async {
         if carry_out {
@@ -166,7 +166,7 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let actual = actual::read(&client).await?;
+        let actual = actual::read_cluster(&client).await?;
         apply::check_flags(&desired, &actual, &arguments.allowed())?;
         let plan = plan::plan(&desired, &actual, &arguments.allowed());
         print(&actual, &plan);
@@ -174,7 +174,7 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
     })
 }
 
-fn watch(files: Declared) -> Result<ExitCode, Failure> {
+fn watch(files: Declared) -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let folder = files.declared.unwrap_or_else(|| config.declared.clone());
     // Every command reports faults of files and mounts the same way, before a daemon starts.
@@ -184,7 +184,7 @@ fn watch(files: Declared) -> Result<ExitCode, Failure> {
     Ok(daemon::live(&config.process, |daemon| watch::run(cluster, folder, config.watch, daemon)))
 }
 
-fn explain(name: &str) -> Result<ExitCode, Failure> {
+fn explain(name: &str) -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let client = client(&config)?;
     let limit = i64::try_from(config.watch.stuck_after.as_millis()).unwrap_or(i64::MAX);
@@ -197,7 +197,7 @@ fn explain(name: &str) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
+fn forecast(files: Declared, json: bool) -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let desired = check::run(&files.declared.unwrap_or_else(|| config.declared.clone()))?;
     let client = client(&config)?;
@@ -208,24 +208,24 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
     let advice = advice::advise(&observation);
     if json {
-        write_stdout(format_args!("{:#}\n", forecast::machine(&told, &advice)));
+        write_stdout(format_args!("{:#}\n", forecast::forecast_json(&told, &advice)));
     } else {
-        write_stdout(forecast::human(&told));
+        write_stdout(forecast::forecast_text(&told));
         advice.iter().for_each(|advice| write_stdout(format_args!("advice: {}\n", advice.told)));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn cluster(config: &Config) -> Result<ClusterSettings, Failure> {
-    config.cluster.clone().ok_or_else(|| Failure::new(Exit::Configuration, "LOGSHIP_ELASTICSEARCH_URL is missing"))
+fn cluster(config: &Config) -> Result<ClusterSettings, CommandFailure> {
+    config.cluster.clone().ok_or_else(|| CommandFailure::new(Exit::Configuration, "LOGSHIP_ELASTICSEARCH_URL is missing"))
 }
 
-fn client(config: &Config) -> Result<Client, Failure> {
+fn client(config: &Config) -> Result<Client, CommandFailure> {
     Ok(Client::new(cluster(config)?, None)?)
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn block_on<T>(work: impl Future<Output = Result<T, CommandFailure>>) -> Result<T, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("failed to start the runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| CommandFailure::new(Exit::Failed, format!("failed to start the runtime: {error}")))?;
     runtime.block_on(work)
 }

@@ -64,7 +64,7 @@ pub struct DiskFacts {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Observation {
+pub struct ClusterObservation {
     /// By stream and age, oldest first.
     pub indices: Vec<IndexFacts>,
     pub disks: Vec<DiskFacts>,
@@ -72,7 +72,7 @@ pub struct Observation {
     pub lifecycle_running: bool,
 }
 
-impl Observation {
+impl ClusterObservation {
     pub fn of<'a>(&'a self, stream: &'a str) -> impl DoubleEndedIterator<Item = &'a IndexFacts> {
         self.indices.iter().filter(move |index| index.stream == stream)
     }
@@ -82,7 +82,7 @@ impl Observation {
 ///
 /// # Errors
 /// Returns an error if a request fails.
-pub async fn declared(client: &Client, desired: &Desired) -> Result<Observation, CallError> {
+pub async fn declared(client: &Client, desired: &Desired) -> Result<ClusterObservation, CallError> {
     let names: Vec<&str> = desired.streams.keys().map(String::as_str).collect();
     named(client, &names).await
 }
@@ -91,7 +91,7 @@ pub async fn declared(client: &Client, desired: &Desired) -> Result<Observation,
 ///
 /// # Errors
 /// Returns an error if a request fails.
-pub async fn named(client: &Client, names: &[&str]) -> Result<Observation, CallError> {
+pub async fn named(client: &Client, names: &[&str]) -> Result<ClusterObservation, CallError> {
     let found = client.send(Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;
     let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for stream in found["data_streams"].as_array().into_iter().flatten() {
@@ -102,10 +102,10 @@ pub async fn named(client: &Client, names: &[&str]) -> Result<Observation, CallE
         }
     }
     let status = client.get("/_ilm/status").await?;
-    let mut observation = Observation {
+    let mut observation = ClusterObservation {
         disks: disks(&client.send(Method::Get, "/_nodes/stats/fs,indices", &[("filter_path", NODE_FACTS)], None).await?),
         lifecycle_running: status["operation_mode"] == "RUNNING",
-        ..Observation::default()
+        ..ClusterObservation::default()
     };
     let all: Vec<&String> = streams.keys().collect();
     for some in all.chunks(NAMES_AT_ONCE) {

@@ -8,13 +8,13 @@
 //! - a retry counter above zero on a step that makes progress (it is never cleared).
 
 use crate::{
-    observe::{IndexFacts, Observation},
+    observe::{ClusterObservation, IndexFacts},
     units,
 };
 
 /// The class of a fault. A label of metrics, so the names are an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum StuckClass {
     /// The policy does not exist.
     PolicyMissing,
     /// A rollover fails because the index no longer accepts writes.
@@ -33,7 +33,7 @@ pub enum Class {
     OverAge,
 }
 
-impl Class {
+impl StuckClass {
     pub const ALL: [Self; 8] = [
         Self::PolicyMissing,
         Self::NotWriteIndex,
@@ -95,14 +95,14 @@ impl Repair {
 pub struct Stuck {
     pub index: String,
     pub stream: String,
-    pub class: Class,
+    pub class: StuckClass,
     /// The current step, its duration and Elasticsearch's message.
     pub told: String,
     pub repair: Option<Repair>,
 }
 
 /// Returns stuck indices. A step is over age after `limit_millis`.
-pub fn find(observation: &Observation, now_millis: i64, limit_millis: i64) -> Vec<Stuck> {
+pub fn find(observation: &ClusterObservation, now_millis: i64, limit_millis: i64) -> Vec<Stuck> {
     observation.indices.iter().filter_map(|index| classify(index, now_millis, limit_millis)).collect()
 }
 
@@ -112,7 +112,7 @@ pub fn classify(index: &IndexFacts, now_millis: i64, limit_millis: i64) -> Optio
     let age = now_millis - at.step_millis;
     let over_age = at.step_millis > 0 && age > limit_millis;
     let (class, repair) = if at.told.starts_with("policy [") && at.told.ends_with("does not exist") {
-        (Class::PolicyMissing, None)
+        (StuckClass::PolicyMissing, None)
     } else if at.step == "ERROR" {
         error(index, over_age)?
     } else {
@@ -126,22 +126,22 @@ pub fn classify(index: &IndexFacts, now_millis: i64, limit_millis: i64) -> Optio
     Some(Stuck { index: index.name.clone(), stream: index.stream.clone(), class, told, repair })
 }
 
-fn error(index: &IndexFacts, over_age: bool) -> Option<(Class, Option<Repair>)> {
+fn error(index: &IndexFacts, over_age: bool) -> Option<(StuckClass, Option<Repair>)> {
     let at = index.lifecycle.as_ref()?;
     let rolled = at.action == "rollover" && !index.write;
     if rolled {
         let (phase, action, step) = (at.phase.clone(), at.action.clone(), "ERROR".to_owned());
-        return Some((Class::NotWriteIndex, Some(Repair::MoveToEnd { phase, action, step })));
+        return Some((StuckClass::NotWriteIndex, Some(Repair::MoveToEnd { phase, action, step })));
     }
     match (at.retried_by_elasticsearch, over_age) {
-        (false, _) => Some((Class::Failed, Some(Repair::Retry))),
+        (false, _) => Some((StuckClass::Failed, Some(Repair::Retry))),
         // Elasticsearch retries; report it only if that has failed for long.
-        (true, true) => Some((Class::FailsAgain, None)),
+        (true, true) => Some((StuckClass::FailsAgain, None)),
         (true, false) => None,
     }
 }
 
-fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: bool) -> Option<(Class, Option<Repair>)> {
+fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: bool) -> Option<(StuckClass, Option<Repair>)> {
     let at = index.lifecycle.as_ref()?;
     match (at.action.as_str(), at.step.as_str()) {
         (_, "complete" | "") => None,
@@ -149,15 +149,15 @@ fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: boo
             // An empty index is never rolled over.
             let empty = index.documents == 0;
             let overdue = !empty && rollover_due_for(index, now_millis).is_some_and(|due| due > limit_millis);
-            overdue.then_some((Class::RolloverOverdue, None))
+            overdue.then_some((StuckClass::RolloverOverdue, None))
         }
         _ if !over_age => None,
         ("migrate", "check-migration")
         | ("shrink", "check-shrink-allocation" | "shrunk-shards-allocated")
-        | ("allocate", "check-allocation") => Some((Class::Allocation, None)),
-        ("searchable_snapshot", "wait-for-index-color") => Some((Class::Allocation, None)),
-        ("wait_for_snapshot", _) => Some((Class::Snapshot, None)),
-        _ => Some((Class::OverAge, None)),
+        | ("allocate", "check-allocation") => Some((StuckClass::Allocation, None)),
+        ("searchable_snapshot", "wait-for-index-color") => Some((StuckClass::Allocation, None)),
+        ("wait_for_snapshot", _) => Some((StuckClass::Snapshot, None)),
+        _ => Some((StuckClass::OverAge, None)),
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    fn class(index: &IndexFacts) -> Option<Class> {
+    fn class(index: &IndexFacts) -> Option<StuckClass> {
         classify(index, NOW, LIMIT).map(|stuck| stuck.class)
     }
 
@@ -228,25 +228,25 @@ mod tests {
     fn each_class_with_its_repair() {
         let mut overdue = index("rollover", "check-rollover-ready", 900);
         overdue.created_millis = NOW - 40 * HOUR;
-        assert_eq!(class(&overdue), Some(Class::RolloverOverdue));
-        assert_eq!(class(&index("migrate", "check-migration", 13)), Some(Class::Allocation));
-        assert_eq!(class(&index("allocate", "check-allocation", 13)), Some(Class::Allocation));
-        assert_eq!(class(&index("shrink", "check-shrink-allocation", 13)), Some(Class::Allocation));
-        assert_eq!(class(&index("wait_for_snapshot", "wait-for-snapshot", 13)), Some(Class::Snapshot));
-        assert_eq!(class(&index("forcemerge", "segment-count", 13)), Some(Class::OverAge));
+        assert_eq!(class(&overdue), Some(StuckClass::RolloverOverdue));
+        assert_eq!(class(&index("migrate", "check-migration", 13)), Some(StuckClass::Allocation));
+        assert_eq!(class(&index("allocate", "check-allocation", 13)), Some(StuckClass::Allocation));
+        assert_eq!(class(&index("shrink", "check-shrink-allocation", 13)), Some(StuckClass::Allocation));
+        assert_eq!(class(&index("wait_for_snapshot", "wait-for-snapshot", 13)), Some(StuckClass::Snapshot));
+        assert_eq!(class(&index("forcemerge", "segment-count", 13)), Some(StuckClass::OverAge));
         let missing = error(|_, at| at.told = "policy [p] does not exist".into());
-        assert_eq!(class(&missing), Some(Class::PolicyMissing));
+        assert_eq!(class(&missing), Some(StuckClass::PolicyMissing));
 
         let failed = classify(&error(|_, at| at.told = "disk full".into()), NOW, LIMIT).unwrap();
-        assert_eq!((failed.class, failed.repair), (Class::Failed, Some(Repair::Retry)));
+        assert_eq!((failed.class, failed.repair), (StuckClass::Failed, Some(Repair::Retry)));
         assert_eq!(failed.told, "in hot/forcemerge/forcemerge for 1h: disk full");
         let again = error(|_, at| (at.retried_by_elasticsearch, at.step_millis) = (true, NOW - 13 * HOUR));
-        assert_eq!(classify(&again, NOW, LIMIT).map(|stuck| (stuck.class, stuck.repair)), Some((Class::FailsAgain, None)));
+        assert_eq!(classify(&again, NOW, LIMIT).map(|stuck| (stuck.class, stuck.repair)), Some((StuckClass::FailsAgain, None)));
         let rolled = error(|index, at| (index.write, at.action) = (false, "rollover".into()));
         let expected = Repair::MoveToEnd { phase: "hot".into(), action: "rollover".into(), step: "ERROR".into() };
         assert_eq!(
             classify(&rolled, NOW, LIMIT).map(|stuck| (stuck.class, stuck.repair)),
-            Some((Class::NotWriteIndex, Some(expected)))
+            Some((StuckClass::NotWriteIndex, Some(expected)))
         );
     }
 }

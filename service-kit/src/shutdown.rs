@@ -42,7 +42,7 @@ struct Running {
 
 /// A part of the program that must end before the process may. Drop it when the part has ended.
 #[must_use = "the part counts as ended when this is dropped"]
-pub struct Part {
+pub struct RunningPart {
     id: u64,
     shared: Arc<Shared>,
 }
@@ -71,12 +71,12 @@ impl Shutdown {
     }
 
     /// Registers a part. The log shows `name` if the part does not stop in time.
-    pub fn part(&self, name: &str) -> Part {
+    pub fn part(&self, name: &str) -> RunningPart {
         let mut running = self.shared.running();
         let id = running.next;
         running.next += 1;
         running.parts.insert(id, name.to_owned());
-        Part { id, shared: Arc::clone(&self.shared) }
+        RunningPart { id, shared: Arc::clone(&self.shared) }
     }
 
     /// Begins the shutdown on SIGTERM or SIGINT. A second signal ends the process at once.
@@ -152,7 +152,7 @@ impl Shared {
     }
 }
 
-impl Drop for Part {
+impl Drop for RunningPart {
     fn drop(&mut self) {
         let mut running = self.shared.running();
         running.parts.remove(&self.id);

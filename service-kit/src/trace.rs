@@ -22,7 +22,7 @@ use tracing_subscriber::{
 
 pub use context::TraceContext;
 pub use http::{answered, failed, server, server_span};
-pub use measured::{LINKS_MAX, Sampled, Step};
+pub use measured::{LINKS_MAX, MeasuredStep, Sampled};
 
 /// The header that carries the trace from one program to the next.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

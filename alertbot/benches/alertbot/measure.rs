@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use local_parts::{Prometheus, PrometheusOptions};
 use serde_json::{Value, json};
-use telegram_emulator::{Call, ChatKind, ChatSeed, Emulator, Limits, Seed};
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, RecordedCall, Seed, TelegramLimits};
 
 use crate::{
     bot::Settings,
@@ -31,7 +31,7 @@ pub fn chat(number: usize) -> i64 {
 /// A Telegram without limits: what is measured is the bot.
 pub async fn telegram() -> Result<Emulator> {
     let mut seed = Seed::demo();
-    seed.limits = Limits { off: true, ..Limits::default() };
+    seed.limits = TelegramLimits { off: true, ..TelegramLimits::default() };
     seed.chats.extend((0..CHATS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &format!("c{number}"))));
     Emulator::start(seed).await
 }
@@ -56,7 +56,7 @@ pub fn one(name: &str, severity: &str, chat: usize) -> Value {
 pub async fn until_called(emulator: &Emulator, sent: &[(String, Duration)]) -> Result<Vec<f64>> {
     let mut waits = Vec::new();
     for (name, at) in sent {
-        let says = |call: &&Call| call.acted && call.parameters["text"].as_str().is_some_and(|text| text.contains(name));
+        let says = |call: &&RecordedCall| call.acted && call.parameters["text"].as_str().is_some_and(|text| text.contains(name));
         let called = emulator.until(DEADLINE, |world| world.calls().find(says).map(|call| call.at_milliseconds)).await;
         let called = called.with_context(|| format!("{name} was not sent"))?;
         waits.push((called as f64 - at.as_secs_f64() * 1000.0).max(0.0));

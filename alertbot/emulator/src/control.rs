@@ -11,7 +11,7 @@
 //! | `POST /chats/{id}/migrate` | `{"to": -100…}`: a group becomes a supergroup |
 //! | `PUT /chats/{id}/messages/{message}/inaccessible` | presses on it carry an `InaccessibleMessage` |
 //! | `DELETE /chats/{id}/topics/{topic}` | a forum's topic is gone |
-//! | `PUT /limits` | [`crate::Limits`] |
+//! | `PUT /limits` | [`crate::TelegramLimits`] |
 //! | `GET /files/{id}` | a picture |
 
 use std::{sync::Arc, time::Duration};
@@ -29,9 +29,9 @@ use tokio::time::timeout;
 
 use crate::{
     Shared,
-    fault::Fault,
-    limits::Limits,
-    reply::Refusal,
+    fault::InjectedFault,
+    limits::TelegramLimits,
+    reply::MethodError,
     world::{Chat, ChatState, World},
 };
 
@@ -42,16 +42,16 @@ const MESSAGES_SHOWN: usize = 200;
 /// Calls in one answer.
 const CALLS_SHOWN: usize = 1000;
 
-type Answer = Result<Json<Value>, Refusal>;
+type Answer = Result<Json<Value>, MethodError>;
 
-impl IntoResponse for Refusal {
+impl IntoResponse for MethodError {
     fn into_response(self) -> axum::response::Response {
         let status = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(self.body())).into_response()
     }
 }
 
-pub fn routes() -> Router<Arc<Shared>> {
+pub fn control_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/world", get(world))
         .route("/calls", get(calls).delete(forget_calls))
@@ -118,7 +118,7 @@ async fn forget_calls(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn add_fault(State(shared): State<Arc<Shared>>, Json(fault): Json<Fault>) -> Json<Value> {
+async fn add_fault(State(shared): State<Arc<Shared>>, Json(fault): Json<InjectedFault>) -> Json<Value> {
     let id = shared.change(|world| {
         let now = world.now();
         world.faults.add(fault, now)
@@ -149,7 +149,7 @@ async fn press(State(shared): State<Arc<Shared>>, Json(press): Json<Press>) -> A
     Ok(Json(json!({"callback_query_id": id})))
 }
 
-async fn age(State(shared): State<Arc<Shared>>, Path((chat, message)): Path<(i64, i64)>) -> Result<StatusCode, Refusal> {
+async fn age(State(shared): State<Arc<Shared>>, Path((chat, message)): Path<(i64, i64)>) -> Result<StatusCode, MethodError> {
     shared.change(|world| world.age(chat, message))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -172,7 +172,7 @@ async fn say(State(shared): State<Arc<Shared>>, Json(say): Json<Say>) -> Answer 
 
 async fn set_state(State(shared): State<Arc<Shared>>, Path(id): Path<i64>, Json(state): Json<ChatState>) -> Answer {
     if let ChatState::Migrated { .. } = state {
-        return Err(Refusal::bad_request("a group is upgraded by POST …/migrate"));
+        return Err(MethodError::bad_request("a group is upgraded by POST …/migrate"));
     }
     shared.change(|world| world.chat_mut(id).map(|chat| chat.state = state))?;
     Ok(Json(json!({})))
@@ -190,16 +190,16 @@ async fn migrate(State(shared): State<Arc<Shared>>, Path(id): Path<i64>, Json(Mi
 
 async fn remove_topic(State(shared): State<Arc<Shared>>, Path((id, topic)): Path<(i64, i64)>) -> Answer {
     let gone = shared.change(|world| world.chat_mut(id).map(|chat| chat.topics.remove(&topic)))?;
-    gone.map(|_| Json(json!({}))).ok_or_else(|| Refusal::bad_request("message thread not found"))
+    gone.map(|_| Json(json!({}))).ok_or_else(|| MethodError::bad_request("message thread not found"))
 }
 
-async fn set_limits(State(shared): State<Arc<Shared>>, Json(limits): Json<Limits>) -> StatusCode {
+async fn set_limits(State(shared): State<Arc<Shared>>, Json(limits): Json<TelegramLimits>) -> StatusCode {
     shared.change(|world| world.limits = limits);
     StatusCode::NO_CONTENT
 }
 
-async fn file(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<impl IntoResponse, Refusal> {
-    let file = shared.look(|world| world.file(&id).cloned()).ok_or_else(|| Refusal::not_found(""))?;
+async fn file(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<impl IntoResponse, MethodError> {
+    let file = shared.look(|world| world.file(&id).cloned()).ok_or_else(|| MethodError::not_found(""))?;
     let kind = match &file[..] {
         [0x89, b'P', b'N', b'G', ..] => "image/png",
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",

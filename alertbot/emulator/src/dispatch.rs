@@ -14,19 +14,19 @@ use crate::{
     FaultKind, Shared,
     limits::Scope,
     methods::{self, Method, Poll},
-    parameters::Parameters,
-    reply::{Cut, Refusal, Reply},
-    world::{Call, World},
+    parameters::CallParameters,
+    reply::{Cut, MethodError, MethodResult},
+    world::{RecordedCall, World},
 };
 
-pub async fn answer(shared: &Shared, token: Option<&str>, name: &str, request: Request<Body>) -> Response<Body> {
+pub async fn answer_call(shared: &Shared, token: Option<&str>, name: &str, request: Request<Body>) -> Response<Body> {
     // The path does not begin with `/bot`.
-    let Some(token) = token else { return response(Err(Refusal::not_found(""))) };
-    let parameters = match Parameters::read(request).await {
+    let Some(token) = token else { return response(Err(MethodError::not_found(""))) };
+    let parameters = match CallParameters::read(request).await {
         Ok(parameters) => parameters,
         Err(refusal) => return response(Err(refusal)),
     };
-    let Some(bot) = shared.look(|world| world.bot_with(token)) else { return response(Err(Refusal::unauthorized())) };
+    let Some(bot) = shared.look(|world| world.bot_with(token)) else { return response(Err(MethodError::unauthorized())) };
     let name = name.to_ascii_lowercase();
     let met = shared.change(|world| Arrival::new(world, bot, &name, &parameters));
     met.answer(shared, methods::MethodCall { bot, parameters: &parameters }).await
@@ -36,30 +36,30 @@ pub fn download(shared: &Shared, token: Option<&str>, path: &str) -> Response<Bo
     let known = |world: &World| world.bot_with(token?).and_then(|_| world.file(path).cloned());
     match shared.look(known) {
         Some(content) => content.into_response(),
-        None => response(Err(Refusal::not_found(""))),
+        None => response(Err(MethodError::not_found(""))),
     }
 }
 
 /// A call with the decisions made at its arrival.
 struct Arrival {
-    call: Call,
-    method: Result<&'static Method, Refusal>,
+    call: RecordedCall,
+    method: Result<&'static Method, MethodError>,
     fault: Option<FaultKind>,
     /// Rejected before all else, because it arrived inside a `retry_after`.
-    refused: Option<Refusal>,
+    refused: Option<MethodError>,
 }
 
 impl Arrival {
-    fn new(world: &mut World, bot: usize, name: &str, parameters: &Parameters) -> Self {
+    fn new(world: &mut World, bot: usize, name: &str, parameters: &CallParameters) -> Self {
         let (now, id) = (world.now(), world.bots[bot].id);
         let method = methods::find(name);
         let chat = methods::named_chat(parameters);
         let known = method.as_ref().map_or(&[][..], |method| method.parameters);
         let unknown = parameters.names().into_iter().filter(|given| !known.contains(given)).map(str::to_owned).collect();
         let window = world.usage.window(&scope(id, name, chat), now);
-        let refused = window.map(|(_, end)| Refusal::too_many_requests(whole_seconds(end.saturating_sub(now))));
+        let refused = window.map(|(_, end)| MethodError::too_many_requests(whole_seconds(end.saturating_sub(now))));
         let fault = if refused.is_some() { None } else { world.faults.befall(id, name, chat, now) };
-        let call = Call {
+        let call = RecordedCall {
             number: world.number(),
             at_milliseconds: milliseconds(now),
             bot: id,
@@ -94,7 +94,7 @@ impl Arrival {
         response
     }
 
-    async fn reply(&mut self, shared: &Shared, call: methods::MethodCall<'_>) -> Reply {
+    async fn reply(&mut self, shared: &Shared, call: methods::MethodCall<'_>) -> MethodResult {
         if self.call.method == "getupdates" && self.refused.is_none() && self.prevented().is_none() {
             let reply = poll(shared, call).await;
             // Empty polls would hide the other calls.
@@ -111,19 +111,19 @@ impl Arrival {
     }
 
     /// The answer of the fault, if it has one.
-    fn prevented(&self) -> Option<Refusal> {
+    fn prevented(&self) -> Option<MethodError> {
         match self.fault {
-            Some(FaultKind::TooManyRequests { retry_after }) => Some(Refusal::too_many_requests(retry_after.unwrap_or(1))),
-            Some(FaultKind::ServerError { code }) => Some(Refusal::server(code)),
-            Some(FaultKind::Broken) => Some(Refusal::server(503)),
+            Some(FaultKind::TooManyRequests { retry_after }) => Some(MethodError::too_many_requests(retry_after.unwrap_or(1))),
+            Some(FaultKind::ServerError { code }) => Some(MethodError::server(code)),
+            Some(FaultKind::Broken) => Some(MethodError::server(503)),
             Some(FaultKind::Unparsable) => {
-                Some(Refusal::bad_request("can't parse entities: Unsupported start tag \"emulated\" at byte offset 0"))
+                Some(MethodError::bad_request("can't parse entities: Unsupported start tag \"emulated\" at byte offset 0"))
             }
             _ => None,
         }
     }
 
-    fn act(&mut self, world: &mut World, call: methods::MethodCall<'_>) -> Reply {
+    fn act(&mut self, world: &mut World, call: methods::MethodCall<'_>) -> MethodResult {
         if let Some(refusal) = self.refused.clone().or_else(|| self.prevented()) {
             return Err(refusal);
         }
@@ -136,14 +136,14 @@ impl Arrival {
             world
                 .usage
                 .take(&limits, self.call.bot, id, is_group, now)
-                .map_err(|wait| Refusal::too_many_requests(whole_seconds(wait)))?;
+                .map_err(|wait| MethodError::too_many_requests(whole_seconds(wait)))?;
         }
         let result = (method.run)(world, call)?;
         self.call.acted = true;
         Ok(result)
     }
 
-    fn record(&mut self, world: &mut World, reply: &Reply) {
+    fn record(&mut self, world: &mut World, reply: &MethodResult) {
         match reply {
             Ok(result) => {
                 self.call.code = 200;
@@ -164,7 +164,7 @@ impl Arrival {
     }
 }
 
-async fn poll(shared: &Shared, call: methods::MethodCall<'_>) -> Reply {
+async fn poll(shared: &Shared, call: methods::MethodCall<'_>) -> MethodResult {
     let mut changes = shared.version.subscribe();
     let (timeout, number) = shared.change(|world| methods::begin_poll(world, call))?;
     let end = Instant::now() + timeout;
@@ -191,11 +191,11 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn response(reply: Reply) -> Response<Body> {
+fn response(reply: MethodResult) -> Response<Body> {
     let (code, body) = match reply {
         Ok(result) => (200, json!({"ok": true, "result": result})),
         // A gateway in front of Telegram does not answer in JSON.
-        Err(refusal @ Refusal { code: 502..=504, .. }) => {
+        Err(refusal @ MethodError { code: 502..=504, .. }) => {
             let status = StatusCode::from_u16(refusal.code).unwrap_or(StatusCode::BAD_GATEWAY);
             let page = format!("<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>", refusal.description);
             return (status, [(CONTENT_TYPE, "text/html")], page).into_response();

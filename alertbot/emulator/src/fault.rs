@@ -40,7 +40,7 @@ impl FaultKind {
 
 /// A fault and the calls that it affects. A criterion that is not set matches every call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct InjectedFault {
     #[serde(flatten)]
     pub kind: FaultKind,
     #[serde(default)]
@@ -58,7 +58,7 @@ pub struct Fault {
     pub seconds: Option<f64>,
 }
 
-impl Fault {
+impl InjectedFault {
     /// Affects every call until it is cleared.
     pub fn new(kind: FaultKind) -> Self {
         Self { kind, chat: None, method: None, bot: None, times: None, seconds: None }
@@ -89,20 +89,20 @@ impl Fault {
 pub struct Active {
     pub id: u64,
     #[serde(flatten)]
-    pub fault: Fault,
+    pub fault: InjectedFault,
     #[serde(skip)]
     end: Option<Duration>,
 }
 
 /// Active faults. The first one that matches a call applies.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct InjectedFaults {
     active: Vec<Active>,
     next: u64,
 }
 
-impl Faults {
-    pub fn add(&mut self, fault: Fault, now: Duration) -> u64 {
+impl InjectedFaults {
+    pub fn add(&mut self, fault: InjectedFault, now: Duration) -> u64 {
         self.next += 1;
         let end = fault
             .seconds
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn befalls_only_whom_it_names_as_often_as_it_says() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(FaultKind::AnswerLost).in_chat(5).on("sendMessage").times(2), NOW);
+        let mut faults = InjectedFaults::default();
+        faults.add(InjectedFault::new(FaultKind::AnswerLost).in_chat(5).on("sendMessage").times(2), NOW);
         assert_eq!(faults.befall(1, "sendmessage", Some(6), NOW), None);
         assert_eq!(faults.befall(1, "editmessagetext", Some(5), NOW), None);
         let met = [0; 3].map(|_| faults.befall(1, "sendmessage", Some(5), NOW));
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_429_counts_down_to_the_end_of_its_time() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(FaultKind::TooManyRequests { retry_after: None }).lasting(Duration::from_secs(60)), NOW);
+        let mut faults = InjectedFaults::default();
+        faults.add(InjectedFault::new(FaultKind::TooManyRequests { retry_after: None }).lasting(Duration::from_secs(60)), NOW);
         let mut at = |seconds| faults.befall(1, "sendmessage", Some(5), NOW + Duration::from_secs_f64(seconds));
         assert_eq!(at(0.0), Some(FaultKind::TooManyRequests { retry_after: Some(60) }));
         assert_eq!(at(42.5), Some(FaultKind::TooManyRequests { retry_after: Some(18) }));

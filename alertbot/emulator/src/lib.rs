@@ -37,13 +37,13 @@ use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{Fault, FaultKind};
-pub use limits::Limits;
-pub use reply::Refusal;
+pub use fault::{FaultKind, InjectedFault};
+pub use limits::TelegramLimits;
+pub use reply::MethodError;
 pub use text::{CAPTION_UNITS, Entity, TEXT_UNITS, utf16_units};
 pub use world::{
-    ANONYMOUS_ADMIN, Author, Bot, BotSeed, Call, Callback, Chat, ChatKind, ChatSeed, ChatState, Message, Photo, Seed, User,
-    UserSeed, World,
+    ANONYMOUS_ADMIN, Author, Bot, BotSeed, CallbackQuery, Chat, ChatKind, ChatMessage, ChatSeed, ChatState, Photo, RecordedCall,
+    Seed, User, UserSeed, World,
 };
 
 /// The world, and the version that counts its changes.
@@ -129,7 +129,7 @@ impl Emulator {
     }
 
     /// Switches a fault on and returns its number.
-    pub fn fault(&self, fault: Fault) -> u64 {
+    pub fn fault(&self, fault: InjectedFault) -> u64 {
         self.change(|world| {
             let now = world.now();
             world.faults.add(fault, now)
@@ -141,7 +141,7 @@ impl Emulator {
     }
 
     /// Every call so far, in the order of their ends.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<RecordedCall> {
         self.look(|world| world.calls().cloned().collect())
     }
 
@@ -149,22 +149,22 @@ impl Emulator {
     ///
     /// # Panics
     /// Panics if the chat does not exist.
-    pub fn messages(&self, chat: i64) -> Vec<Message> {
+    pub fn messages(&self, chat: i64) -> Vec<ChatMessage> {
         self.look(|world| world.chats[&chat].messages().cloned().collect())
     }
 
     /// A person presses a button, identified by its data or text. Returns the number of the press.
-    pub fn press(&self, user: i64, chat: i64, message: i64, button: &str) -> Result<String, Refusal> {
+    pub fn press(&self, user: i64, chat: i64, message: i64, button: &str) -> Result<String, MethodError> {
         self.change(|world| world.press(user, chat, message, button))
     }
 
     /// Presses on this message carry only its place (`InaccessibleMessage`), as for old messages.
-    pub fn age(&self, chat: i64, message: i64) -> Result<(), Refusal> {
+    pub fn age(&self, chat: i64, message: i64) -> Result<(), MethodError> {
         self.change(|world| world.age(chat, message))
     }
 
     /// A person writes into a chat. Returns the message's number.
-    pub fn say(&self, user: i64, chat: i64, text: &str) -> Result<i64, Refusal> {
+    pub fn say(&self, user: i64, chat: i64, text: &str) -> Result<i64, MethodError> {
         self.change(|world| world.say(user, chat, text, None, None))
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Telegram says about one message a second to a chat with short bursts, 20 a minute to a group, 30 a second in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct TelegramLimits {
     /// Messages a second to one chat, on average.
     pub chat_per_second: u32,
     /// How many of them may come at once.
@@ -25,7 +25,7 @@ pub struct Limits {
     pub off: bool,
 }
 
-impl Default for Limits {
+impl Default for TelegramLimits {
     fn default() -> Self {
         Self { chat_per_second: 1, chat_burst: 3, group_per_minute: 20, bot_per_second: 30, off: false }
     }
@@ -57,7 +57,7 @@ struct Window {
 
 impl Usage {
     /// Counts a message, or returns the time to wait.
-    pub fn take(&mut self, limits: &Limits, bot: i64, chat: i64, is_group: bool, now: Duration) -> Result<(), Duration> {
+    pub fn take(&mut self, limits: &TelegramLimits, bot: i64, chat: i64, is_group: bool, now: Duration) -> Result<(), Duration> {
         if limits.off {
             return Ok(());
         }
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_group_takes_twenty_in_any_minute() {
-        let (mut usage, limits) = (Usage::default(), Limits::default());
+        let (mut usage, limits) = (Usage::default(), TelegramLimits::default());
         for message in 0..20 {
             usage.take(&limits, 1, -5, true, at(message * 1500)).unwrap();
         }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_chat_takes_one_a_second_after_a_short_burst() {
-        let (mut usage, limits) = (Usage::default(), Limits::default());
+        let (mut usage, limits) = (Usage::default(), TelegramLimits::default());
         let mut sent = 0;
         for tick in 0..100 {
             sent += u32::from(usage.take(&limits, 1, 7, false, at(tick * 100)).is_ok());
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_bot_sends_thirty_a_second_over_all_chats() {
-        let (mut usage, limits) = (Usage::default(), Limits::default());
+        let (mut usage, limits) = (Usage::default(), TelegramLimits::default());
         let sent = (0..40).filter(|chat| usage.take(&limits, 1, *chat, false, at(0)).is_ok()).count();
         assert_eq!(sent, 30);
         assert_eq!(usage.take(&limits, 1, 99, false, at(999)), Err(Duration::from_millis(1)));

@@ -14,7 +14,7 @@ use crate::Shared;
 /// Messages come from programs under test: none of what they say is ever run or fetched.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
-pub fn routes() -> Router<Arc<Shared>> {
+pub fn page_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(|| served("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/page.css", get(|| served("text/css", include_str!("page/page.css"))))

@@ -13,31 +13,31 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 /// Longest body including files; the Bot API accepts 50 MB.
 const BODY_BYTES: usize = 50 << 20;
 
 /// A file that was uploaded.
 #[derive(Debug, Clone)]
-pub struct Upload {
+pub struct UploadedFile {
     pub name: String,
     pub content: Bytes,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Parameters {
+pub struct CallParameters {
     values: BTreeMap<String, Value>,
-    files: BTreeMap<String, Upload>,
+    files: BTreeMap<String, UploadedFile>,
 }
 
-impl Parameters {
+impl CallParameters {
     /// # Errors
     /// Returns an error if the body is not a JSON object, form or multipart, or is too large.
-    pub async fn read(request: Request<Body>) -> Result<Self, Refusal> {
+    pub async fn read(request: Request<Body>) -> Result<Self, MethodError> {
         let kind =
             request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-        let unreadable = |error: &dyn std::fmt::Display| Refusal::bad_request(format!("can't parse the request: {error}"));
+        let unreadable = |error: &dyn std::fmt::Display| MethodError::bad_request(format!("can't parse the request: {error}"));
         let mut read = Self::default();
         let Query(query) = Query::<BTreeMap<String, String>>::try_from_uri(request.uri()).map_err(|error| unreadable(&error))?;
         read.values.extend(query.into_iter().map(|(name, value)| (name, Value::String(value))));
@@ -46,7 +46,7 @@ impl Parameters {
             return Ok(read);
         }
         let (head, body) = request.into_parts();
-        let body = to_bytes(body, BODY_BYTES).await.map_err(|_| Refusal::too_large())?;
+        let body = to_bytes(body, BODY_BYTES).await.map_err(|_| MethodError::too_large())?;
         if body.is_empty() {
             return Ok(read);
         }
@@ -64,8 +64,9 @@ impl Parameters {
         Ok(read)
     }
 
-    async fn multipart(&mut self, request: Request<Body>) -> Result<(), Refusal> {
-        let unreadable = |error: &dyn std::fmt::Display| Refusal::bad_request(format!("can't parse the multipart body: {error}"));
+    async fn multipart(&mut self, request: Request<Body>) -> Result<(), MethodError> {
+        let unreadable =
+            |error: &dyn std::fmt::Display| MethodError::bad_request(format!("can't parse the multipart body: {error}"));
         let mut parts = Multipart::from_request(request, &()).await.map_err(|error| unreadable(&error))?;
         let mut size = 0;
         while let Some(part) = parts.next_field().await.map_err(|error| unreadable(&error))? {
@@ -74,10 +75,10 @@ impl Parameters {
             let content = part.bytes().await.map_err(|error| unreadable(&error))?;
             size += content.len();
             if size > BODY_BYTES {
-                return Err(Refusal::too_large());
+                return Err(MethodError::too_large());
             }
             match file_name {
-                Some(file_name) => drop(self.files.insert(name, Upload { name: file_name, content })),
+                Some(file_name) => drop(self.files.insert(name, UploadedFile { name: file_name, content })),
                 None => {
                     let text = String::from_utf8(content.into()).map_err(|error| unreadable(&error))?;
                     self.values.insert(name, Value::String(text));
@@ -123,8 +124,8 @@ impl Parameters {
     }
 
     /// An object or list, as JSON or as text.
-    pub fn object<T: DeserializeOwned>(&self, name: &str, what: &str) -> Result<Option<T>, Refusal> {
-        let wrong = |error: serde_json::Error| Refusal::bad_request(format!("can't parse {what} JSON object: {error}"));
+    pub fn object<T: DeserializeOwned>(&self, name: &str, what: &str) -> Result<Option<T>, MethodError> {
+        let wrong = |error: serde_json::Error| MethodError::bad_request(format!("can't parse {what} JSON object: {error}"));
         match self.values.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -134,12 +135,12 @@ impl Parameters {
     }
 
     /// A file by its name, or by the name in `attach://…`.
-    pub fn file(&self, name: &str) -> Option<&Upload> {
+    pub fn file(&self, name: &str) -> Option<&UploadedFile> {
         let attached = self.text(name).and_then(|text| text.strip_prefix("attach://").map(str::to_owned));
         self.files.get(attached.as_deref().unwrap_or(name))
     }
 
-    pub fn attached(&self, reference: &str) -> Option<&Upload> {
+    pub fn attached(&self, reference: &str) -> Option<&UploadedFile> {
         self.files.get(reference.strip_prefix("attach://")?)
     }
 }

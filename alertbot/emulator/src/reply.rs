@@ -4,18 +4,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A method's outcome: its result, or why not.
-pub type Reply = Result<Value, Refusal>;
+pub type MethodResult = Result<Value, MethodError>;
 
 /// An error with Telegram's code and words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub struct MethodError {
     pub code: u16,
     pub description: String,
     pub retry_after: Option<u64>,
     pub migrate_to_chat_id: Option<i64>,
 }
 
-impl Refusal {
+impl MethodError {
     fn new(code: u16, description: String) -> Self {
         Self { code, description, retry_after: None, migrate_to_chat_id: None }
     }

@@ -56,8 +56,8 @@ fn router(shared: Arc<Shared>) -> Router {
         // `/bot<token>/<method>` and `/file/bot<token>/<path>`.
         .route("/{bot}/{method}", any(call))
         .route("/file/{bot}/{path}", get(file))
-        .merge(page::routes())
-        .nest("/control", control::routes())
+        .merge(page::page_routes())
+        .nest("/control", control::control_routes())
         .layer(DefaultBodyLimit::disable())
         .with_state(shared)
 }
@@ -67,7 +67,7 @@ async fn call(
     Path((bot, method)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Response<Body> {
-    dispatch::answer(&shared, bot.strip_prefix("bot"), &method, request).await
+    dispatch::answer_call(&shared, bot.strip_prefix("bot"), &method, request).await
 }
 
 async fn file(State(shared): State<Arc<Shared>>, Path((bot, path)): Path<(String, String)>) -> Response<Body> {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Why an action is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum NotAuthorized {
     /// An anonymous administrator, or a person who writes in the name of a channel.
     Anonymous,
     /// The user is not a person of the configuration.
@@ -21,7 +21,7 @@ pub enum Refusal {
     Role(Role),
 }
 
-impl Refusal {
+impl NotAuthorized {
     /// For the audit trail.
     pub fn name(self) -> &'static str {
         match self {
@@ -47,19 +47,19 @@ pub struct Asker {
 }
 
 /// The person, if authorized for an action of this role in this chat.
-pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) -> Result<&'a Person, Refusal> {
+pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) -> Result<&'a Person, NotAuthorized> {
     if asker.in_the_name_of_a_chat || asker.user == Some(ANONYMOUS_ADMINISTRATOR) {
-        return Err(Refusal::Anonymous);
+        return Err(NotAuthorized::Anonymous);
     }
-    let user = asker.user.and_then(|user| i64::try_from(user).ok()).ok_or(Refusal::Anonymous)?;
-    let person = config.person_of_telegram(user).ok_or(Refusal::Stranger)?;
+    let user = asker.user.and_then(|user| i64::try_from(user).ok()).ok_or(NotAuthorized::Anonymous)?;
+    let person = config.person_of_telegram(user).ok_or(NotAuthorized::Stranger)?;
     let private = asker.chat == user;
     let known = config.chats.iter().any(|chat| chat.bot == bot && chat.id == asker.chat);
     if !private && !known {
-        return Err(Refusal::WrongChat);
+        return Err(NotAuthorized::WrongChat);
     }
     if person.role < needed {
-        return Err(Refusal::Role(needed));
+        return Err(NotAuthorized::Role(needed));
     }
     Ok(person)
 }

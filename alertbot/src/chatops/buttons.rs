@@ -20,14 +20,14 @@ use teloxide::{
 
 use super::{
     BotContext,
-    authority::{self, Asker, Refusal, address},
+    authority::{self, Asker, NotAuthorized, address},
     silences,
 };
 use crate::{
     config::{Person, Role},
     store::{
         incidents,
-        outbox::{self, Body},
+        outbox::{self, MessageBody},
         threads,
     },
     writer::{
@@ -109,12 +109,12 @@ async fn told_in(context: &BotContext, press: Press, chat: i64, message: i32) ->
     Ok(exact.or_else(|| in_chat.next()).map(|(address, _)| address))
 }
 
-pub(super) fn refused(language: Language, refusal: Refusal, user: u64, chat: i64) -> String {
+pub(super) fn refused(language: Language, refusal: NotAuthorized, user: u64, chat: i64) -> String {
     let saying = match refusal {
-        Refusal::Anonymous => Text::WhoAreYou,
-        Refusal::Stranger => Text::Stranger { user, chat },
-        Refusal::WrongChat => Text::NotInThisChat { chat },
-        Refusal::Role(_) => Text::RoleForbids,
+        NotAuthorized::Anonymous => Text::WhoAreYou,
+        NotAuthorized::Stranger => Text::Stranger { user, chat },
+        NotAuthorized::WrongChat => Text::NotInThisChat { chat },
+        NotAuthorized::Role(_) => Text::RoleForbids,
     };
     say(language, saying)
 }
@@ -166,7 +166,7 @@ pub(super) fn nothing(language: Language, performed: &Performed, id: IncidentId)
 
 async fn acknowledge_all(context: &BotContext, digest: i64, by: &str) -> Result<usize, Unavailable> {
     let read = outbox::body(&context.writer.readers, digest).await.map_err(|error| Unavailable(error.to_string()))?;
-    let Some(Body::Digest { named }) = read else { return Ok(0) };
+    let Some(MessageBody::Digest { named }) = read else { return Ok(0) };
     let mut count = 0;
     for named in named {
         let act = Perform { incident: named.incident, by: by.to_owned(), act: Act::Acknowledge };

@@ -32,7 +32,7 @@ pub(super) async fn alerts(context: &BotContext, reader: &Reader) -> Result<Stri
     // Causes before what they cause.
     open.sort_by_key(|incident| !incident.causes.is_empty());
     let mut lines = vec![say(reader.language, Text::Open { count })];
-    let shared = place::Shared::of(&open);
+    let shared = place::SharedFacts::of(&open);
     lines.extend(open.iter().map(|incident| line(incident, &shared, reader)));
     if count > open.len() {
         lines.push(say(reader.language, Text::More { count: (count - open.len()) as u64 }));
@@ -40,7 +40,7 @@ pub(super) async fn alerts(context: &BotContext, reader: &Reader) -> Result<Stri
     Ok(directed(lines.join("\n"), reader))
 }
 
-fn line(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
+fn line(incident: &Incident, shared: &place::SharedFacts, reader: &Reader) -> String {
     let age = say(reader.language, Text::Age(Age::between(incident.started_at, reader.now)));
     let taken = incident.acknowledgement.as_ref().map(|held| {
         let by = say(reader.language, Text::TakenBy { by: &held.by });

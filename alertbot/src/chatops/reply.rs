@@ -18,7 +18,7 @@ use crate::{
     store::incidents,
     writer::{
         Unavailable, Writer,
-        actions::{Act, Note, Perform, Performed, Reported, Say},
+        actions::{Act, Note, Perform, Performed, ReportedDelivery, Say},
     },
 };
 
@@ -38,7 +38,7 @@ pub async fn record(context: &ReplyContext, provider: &str, callback: Callback) 
     match callback {
         Callback::Delivery { reference, report } => {
             context.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
-            let known = context.writer.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
+            let known = context.writer.perform(ReportedDelivery { provider: provider.to_owned(), reference, report }).await?;
             if !known {
                 tracing::debug!(provider, "ignored a delivery report: the message is unknown, or the report is a repetition");
             }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::fmt::Write;
 
-use alertbot_core::message::{context::NAMES, template::Shape, validate};
+use alertbot_core::message::{context::NAMES, template::TemplateShape, validate};
 use jiff::Timestamp;
 use service_kit::yaml::FileFault;
 
@@ -76,7 +76,7 @@ pub fn faults(config: &Config, now: Timestamp) -> Vec<FileFault> {
 pub fn template_help() -> String {
     let mut help =
         String::from("# Templates (minijinja, the syntax of Jinja). Put your own under `templates` in the configuration.\n");
-    for shape in Shape::ALL {
+    for shape in TemplateShape::ALL {
         let _ = write!(help, "\n## templates.{}\n\n{}", shape.name(), shape.built_in());
     }
     help.push_str("\n## Names available to templates\n\n");

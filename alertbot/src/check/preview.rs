@@ -13,7 +13,7 @@ use alertbot_core::{
         markup,
         samples::samples,
         sms, telephone,
-        template::Shape,
+        template::TemplateShape,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -76,7 +76,7 @@ fn of_incident(routing: &Routing, incident: &Incident, now: Timestamp) -> String
 }
 
 fn card(routing: &Routing, incident: &Incident, reader: &Reader) -> String {
-    let rendered = routing.messages.render(Shape::Telegram, incident, reader);
+    let rendered = routing.messages.render(TemplateShape::Telegram, incident, reader);
     let mut text = indented(&markup::plain(&rendered.text));
     for row in buttons::for_card(routing, incident, reader.language) {
         let row: Vec<String> = row.iter().map(|button| format!("[{}]", button.text)).collect();
@@ -129,7 +129,7 @@ fn phone(
         Address::Phone { provider, .. } => routing.line(provider),
         Address::Telegram { .. } => return,
     };
-    let line = telephone::Line { parts, answers, ready: "" };
+    let line = telephone::SpokenLine { parts, answers, ready: "" };
     let incidents = std::slice::from_ref(incident);
     let said = match means {
         Means::Sms => telephone::sms(&routing.messages, incidents, line, &reader).text,

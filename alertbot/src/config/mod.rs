@@ -29,7 +29,7 @@ use alertbot_core::{
 };
 use jiff::tz::TimeZone;
 use service_kit::{
-    config::{self as kit, ConfigFaults, Reader},
+    config::{self as kit, ConfigFaults, SettingsReader},
     telemetry,
     yaml::{self, FileFault},
 };
@@ -87,7 +87,7 @@ pub struct Config {
 /// Settings from the environment only.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub telemetry: telemetry::Settings,
+    pub telemetry: telemetry::TelemetrySettings,
     /// Longest time from SIGTERM to the end of the process.
     pub shutdown_deadline: Duration,
 }
@@ -197,7 +197,7 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
     variables: impl IntoIterator<Item = (Name, Value)>,
 ) -> Result<Config, Faults> {
     let told = |faults, environment| Faults { file: file.to_owned(), faults, environment };
-    let root = yaml::parse(text).map_err(|fault| told(vec![fault], None))?;
+    let root = yaml::parse_yaml(text).map_err(|fault| told(vec![fault], None))?;
     let mut faults = Vec::new();
     let read = kit::load(PREFIX, variables, |environment| {
         environment.known("ALERTBOT_CONFIG");
@@ -224,9 +224,9 @@ pub fn help() -> String {
 }
 
 impl Process {
-    fn read(environment: &mut Reader) -> Self {
+    fn read(environment: &mut SettingsReader) -> Self {
         Self {
-            telemetry: telemetry::Settings::read(environment),
+            telemetry: telemetry::TelemetrySettings::read(environment),
             shutdown_deadline: environment.duration(
                 "ALERTBOT_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),

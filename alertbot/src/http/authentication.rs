@@ -8,14 +8,14 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::config::Credentials;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum CallerProof {
     Accepted,
     Refused,
 }
 
 /// Compares with every credential, so that the time does not depend on the one that matches.
-pub fn prove(headers: &HeaderMap, credentials: &[Credentials]) -> Proof {
-    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Proof::Refused };
+pub fn prove(headers: &HeaderMap, credentials: &[Credentials]) -> CallerProof {
+    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return CallerProof::Refused };
     let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
     let bearer = scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim().as_bytes());
     let basic = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest.trim()).ok()).flatten();
@@ -29,7 +29,7 @@ pub fn prove(headers: &HeaderMap, credentials: &[Credentials]) -> Proof {
             }),
         };
     }
-    if bool::from(fits) { Proof::Accepted } else { Proof::Refused }
+    if bool::from(fits) { CallerProof::Accepted } else { CallerProof::Refused }
 }
 
 #[cfg(test)]
@@ -46,18 +46,18 @@ mod tests {
             Credentials::Basic { user: "am".into(), password: "p:w".to_owned().into() },
         ];
         for (header, proof) in [
-            ("Bearer old", Proof::Accepted),
-            ("bearer new", Proof::Accepted),
-            ("Basic YW06cDp3", Proof::Accepted),
-            ("Basic YW06d3Jvbmc=", Proof::Refused),
-            ("Basic %%%", Proof::Refused),
-            ("Bearer ol", Proof::Refused),
-            ("Bearer", Proof::Refused),
-            ("old", Proof::Refused),
+            ("Bearer old", CallerProof::Accepted),
+            ("bearer new", CallerProof::Accepted),
+            ("Basic YW06cDp3", CallerProof::Accepted),
+            ("Basic YW06d3Jvbmc=", CallerProof::Refused),
+            ("Basic %%%", CallerProof::Refused),
+            ("Bearer ol", CallerProof::Refused),
+            ("Bearer", CallerProof::Refused),
+            ("old", CallerProof::Refused),
         ] {
             let headers = [(AUTHORIZATION, HeaderValue::from_static(header))].into_iter().collect();
             assert_eq!(prove(&headers, &credentials), proof, "{header}");
         }
-        assert_eq!(prove(&HeaderMap::new(), &credentials), Proof::Refused);
+        assert_eq!(prove(&HeaderMap::new(), &credentials), CallerProof::Refused);
     }
 }

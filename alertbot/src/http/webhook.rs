@@ -17,7 +17,7 @@ use axum::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    authentication::{self, Proof},
+    authentication::{self, CallerProof},
     rejection::{Rejection, STORE_DEADLINE, durable, unavailable},
 };
 use crate::{
@@ -78,7 +78,7 @@ async fn accept(context: &WebhookContext, name: &str, request: Request) -> Resul
         // The same answer as for a wrong token: an unauthenticated caller learns no names.
         return Err(Rejection::new(StatusCode::UNAUTHORIZED, "unknown_path", "no such Alertmanager, or wrong credentials"));
     };
-    if authentication::prove(request.headers(), &alertmanager.webhook_credentials) == Proof::Refused {
+    if authentication::prove(request.headers(), &alertmanager.webhook_credentials) == CallerProof::Refused {
         return Err(Rejection::new(StatusCode::UNAUTHORIZED, "unauthorised", "no such Alertmanager, or wrong credentials"));
     }
     let _place = context.at_once.acquire().await;

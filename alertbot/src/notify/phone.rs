@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use alertbot_core::delivery::{Medium, Outcome, Report};
+use alertbot_core::delivery::{DeliveryOutcome, DeliveryReport, Medium};
 use axum::http::{HeaderMap, Method};
 
 /// One message to one phone.
@@ -27,8 +27,8 @@ pub type Sending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A provider of SMS and voice calls.
 pub trait Phone: Send + Sync {
-    /// Makes one attempt. `Delivered` means accepted by the provider. A [`Report`] states whether the phone received it.
-    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome>;
+    /// Makes one attempt. `Delivered` means accepted by the provider. A [`DeliveryReport`] states whether the phone received it.
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome>;
 
     /// Renders the request of a message without sending it, if the configuration determines its form.
     ///
@@ -61,9 +61,9 @@ pub struct CallbackRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callback {
     Delivery {
-        /// As in [`Outcome::Delivered`].
+        /// As in [`DeliveryOutcome::Delivered`].
         reference: String,
-        report: Report,
+        report: DeliveryReport,
     },
     /// A person sent an SMS to the bot's number, for instance `ACK 1234`.
     Message { from: String, text: String },

@@ -23,7 +23,7 @@ use resvg::{tiny_skia, usvg};
 use super::{
     PictureFault,
     expression::Threshold,
-    prometheus::Series,
+    prometheus::PlottedSeries,
     unit::{self, Unit},
 };
 
@@ -66,7 +66,7 @@ pub struct Chart {
     /// The query, below the title.
     pub query: String,
     /// At most [`LINES`] are drawn.
-    pub series: Vec<Series>,
+    pub series: Vec<PlottedSeries>,
     /// Series that are not shown, for the legend.
     pub more: usize,
     pub threshold: Option<Threshold>,
@@ -83,11 +83,11 @@ pub struct Chart {
 
 /// Removes series that do not fire. The query returns them too; `alerts` are the labels of the firing alerts. If no series
 /// matches, all remain, because a rule may rename labels.
-pub fn retain_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
+pub fn retain_firing(series: &mut Vec<PlottedSeries>, alerts: &[&Labels]) {
     /// Alerts by the labels that they share with a series: names, then values.
     type AlertsByLabels<'a> = HashMap<Vec<&'a str>, HashSet<Vec<&'a str>>>;
     let mut known: HashMap<Vec<String>, AlertsByLabels<'_>> = HashMap::new();
-    let mut fires = |series: &Series| {
+    let mut fires = |series: &PlottedSeries| {
         let names: Vec<String> = series.labels.keys().filter(|name| *name != "__name__").cloned().collect();
         let known = known.entry(names).or_insert_with_key(|names| {
             let mut known = AlertsByLabels::new();
@@ -110,9 +110,9 @@ pub fn retain_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
 
 /// Sorts the series by distance towards the alarm, or by height without a threshold. Removes all but the first [`LINES`] and
 /// returns the number of removed series.
-pub fn truncate_to_extremes(series: &mut Vec<Series>, threshold: Option<Threshold>) -> usize {
+pub fn truncate_to_extremes(series: &mut Vec<PlottedSeries>, threshold: Option<Threshold>) -> usize {
     let sinks = threshold.is_some_and(|threshold| threshold.operator.starts_with('<'));
-    let reach = |series: &Series| {
+    let reach = |series: &PlottedSeries| {
         let heights = series.points.iter().map(|point| if sinks { -point.1 } else { point.1 });
         heights.fold(f64::NEG_INFINITY, f64::max)
     };
@@ -390,7 +390,7 @@ mod tests {
         let alert = |instance: &str| -> Labels {
             [("alertname", "Slow"), ("severity", "critical"), ("instance", instance)].into_iter().collect()
         };
-        let all: Vec<Series> = (0..20).map(|number| line(number, |x| x)).collect();
+        let all: Vec<PlottedSeries> = (0..20).map(|number| line(number, |x| x)).collect();
         let kept = |alerts: &[Labels]| {
             let mut series = all.clone();
             retain_firing(&mut series, &alerts.iter().collect::<Vec<_>>());
@@ -413,7 +413,7 @@ mod tests {
         }
     }
 
-    fn chart(series: Vec<Series>) -> Chart {
+    fn chart(series: Vec<PlottedSeries>) -> Chart {
         let start: Timestamp = "2026-01-31T11:00:00Z".parse().unwrap();
         Chart {
             title: "کند شدن پاسخ‌ها: HighLatency \u{202e}<b>&".into(),
@@ -430,11 +430,11 @@ mod tests {
         }
     }
 
-    fn line(number: usize, value: impl Fn(f64) -> f64) -> Series {
+    fn line(number: usize, value: impl Fn(f64) -> f64) -> PlottedSeries {
         let start = seconds(chart(Vec::new()).start);
         let points = (0..240).map(|index| (start + f64::from(index) * 15.0, value(f64::from(index) / 240.0)));
         let labels = [("job".into(), "exchange".into()), ("instance".into(), format!("10.0.0.{number}:9600"))];
-        Series { labels: labels.into_iter().collect(), points: points.collect() }
+        PlottedSeries { labels: labels.into_iter().collect(), points: points.collect() }
     }
 
     /// Each chart is complete and differs from an empty one. `PICTURES=<folder>` stores them for inspection.

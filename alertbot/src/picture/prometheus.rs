@@ -27,7 +27,7 @@ pub struct Prometheus {
 
 /// One line of the picture. A gap is where the time jumps by more than a step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub struct PlottedSeries {
     pub labels: BTreeMap<String, String>,
     /// Seconds since 1970, and the value; finite.
     pub points: Vec<(f64, f64)>,
@@ -65,7 +65,7 @@ impl Prometheus {
     }
 
     /// The series of `query` from `start` to `end`.
-    pub async fn range(&self, query: &str, start: Timestamp, end: Timestamp) -> Result<Vec<Series>, PictureFault> {
+    pub async fn range(&self, query: &str, start: Timestamp, end: Timestamp) -> Result<Vec<PlottedSeries>, PictureFault> {
         let range = Duration::try_from(end.duration_since(start)).unwrap_or_default();
         let seconds = |moment: Timestamp| format!("{:.3}", moment.as_millisecond() as f64 / 1e3);
         let step = format!("{:.3}", Self::step(range).as_secs_f64());
@@ -94,7 +94,7 @@ impl Prometheus {
     }
 }
 
-fn read(body: &[u8]) -> Result<Vec<Series>, PictureFault> {
+fn read(body: &[u8]) -> Result<Vec<PlottedSeries>, PictureFault> {
     let refused = |reason: String| Err(PictureFault::Prometheus(reason));
     let answer: PrometheusAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
@@ -112,10 +112,10 @@ fn read(body: &[u8]) -> Result<Vec<Series>, PictureFault> {
 }
 
 /// Without points that no axis can hold (NaN, infinities); `None` when nothing is left.
-fn series(row: Row) -> Option<Series> {
+fn series(row: Row) -> Option<PlottedSeries> {
     let finite = |(at, value): (f64, String)| Some((at, value.parse().ok().filter(|value: &f64| value.is_finite())?));
     let points: Vec<_> = row.values.into_iter().filter_map(finite).collect();
-    (!points.is_empty()).then_some(Series { labels: row.metric, points })
+    (!points.is_empty()).then_some(PlottedSeries { labels: row.metric, points })
 }
 
 #[cfg(test)]

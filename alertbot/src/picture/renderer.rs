@@ -27,7 +27,7 @@ use crate::{
     routing::Routing,
     store::{
         incidents,
-        outbox::{self, Body, Message},
+        outbox::{self, Message, MessageBody},
     },
 };
 
@@ -133,7 +133,7 @@ impl Inner {
     async fn draw(&self, id: i64) -> Result<Vec<u8>, PictureFault> {
         let asking = self.asking.acquire().await;
         let (message, incident) = self.read(id).await.map_err(|error| PictureFault::Drawing(error.to_string()))?;
-        let Some(Message { body: Body::Picture { expression, source, caption, .. }, address, .. }) = message else {
+        let Some(Message { body: MessageBody::Picture { expression, source, caption, .. }, address, .. }) = message else {
             return Err(PictureFault::Drawing("its message was deleted".into()));
         };
         let prometheus = self.prometheus(&source, incident.as_ref()).ok_or(PictureFault::NoSource)?;

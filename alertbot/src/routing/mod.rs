@@ -9,7 +9,7 @@ use std::{
 
 use alertbot_core::{
     alert::{Alert, Labels, Payload, Severity, Status},
-    delivery::{Address, Medium, Place},
+    delivery::{Address, ChatPlace, Medium},
     incident::{Flapping, Incident, Rules, Tracked},
     message::{Calendar, Language, Messages, Reader},
     oncall::CalendarShift,
@@ -270,13 +270,13 @@ impl Routing {
     }
 
     /// The present id of a chat. A closed topic is retried from time to time, because it may be open again.
-    pub fn place(&self, bot: &str, chat: i64, topic: Option<i32>, now: Timestamp) -> Place {
+    pub fn place(&self, bot: &str, chat: i64, topic: Option<i32>, now: Timestamp) -> ChatPlace {
         let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
         let topic = topic.filter(|topic| {
             let lost = discovered.lost_topics.get(&(bot.to_owned(), chat, *topic));
             lost.is_none_or(|since| now < *since || now.duration_since(*since) >= TOPIC_AGAIN)
         });
-        Place { chat: discovered.chat_migrations.get(&(bot.to_owned(), chat)).copied().unwrap_or(chat), topic }
+        ChatPlace { chat: discovered.chat_migrations.get(&(bot.to_owned(), chat)).copied().unwrap_or(chat), topic }
     }
 
     /// The configured id of a chat that writes to the bot.

@@ -3,10 +3,10 @@
 
 use alertbot_core::{
     alert::Severity,
-    delivery::{Address, Outcome, Place},
+    delivery::{Address, ChatPlace, DeliveryOutcome},
     incident::Incident,
     message::{split::shorten, units::CAPTION_UNITS},
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 use jiff::Timestamp;
 
@@ -14,11 +14,11 @@ use super::words;
 use crate::{
     notify::{
         Receivers, phone,
-        telegram::{Call, Telegram},
+        telegram::{Telegram, TelegramCall},
     },
     picture::ChartRenderer,
     routing::{QuietMode, Routing},
-    store::outbox::{Body, Message},
+    store::outbox::{Message, MessageBody},
     writer::deliver::Dispatch,
 };
 
@@ -29,9 +29,10 @@ pub(super) async fn attempt(
     renderer: &ChartRenderer,
     dispatch: &Dispatch,
     now: Timestamp,
-) -> (Outcome, Vec<String>) {
-    let missing =
-        |name: &str| (Outcome::Refused { reason: format!("{name} is no longer in the configuration"), dead: true }, Vec::new());
+) -> (DeliveryOutcome, Vec<String>) {
+    let missing = |name: &str| {
+        (DeliveryOutcome::Refused { reason: format!("{name} is no longer in the configuration"), dead: true }, Vec::new())
+    };
     let message = &dispatch.messages[0];
     match &message.address {
         Address::Telegram { bot, chat, topic } => {
@@ -61,9 +62,9 @@ async fn chat_call(
     renderer: &ChartRenderer,
     dispatch: &Dispatch,
     message: &Message,
-    place: Place,
+    place: ChatPlace,
     now: Timestamp,
-) -> (Outcome, Vec<String>) {
+) -> (DeliveryOutcome, Vec<String>) {
     let mut rest = Vec::new();
     let mut first = |said: words::Said| {
         rest = said.rest;
@@ -71,51 +72,51 @@ async fn chat_call(
     };
     let reply_to = dispatch.thread.filter(|_| !message.bare);
     let call = match (&message.body, message.kind) {
-        (Body::Incident { happenings }, kind) => {
+        (MessageBody::Incident { happenings }, kind) => {
             let Some(incident) = dispatch.incidents.first() else {
-                return (Outcome::Refused { reason: "its incident was deleted".into(), dead: false }, Vec::new());
+                return (DeliveryOutcome::Refused { reason: "its incident was deleted".into(), dead: false }, Vec::new());
             };
             let silent = is_silent(routing, incident, message, now);
             match (kind, dispatch.thread) {
-                (Kind::Edit, Some(thread)) if !dispatch.anew => {
+                (MessageKind::Edit, Some(thread)) if !dispatch.anew => {
                     let text = first(words::card(routing, incident, message, now));
-                    Call::Edit { chat: place.chat, message: thread, text }
+                    TelegramCall::Edit { chat: place.chat, message: thread, text }
                 }
-                (Kind::Notice, _) => {
+                (MessageKind::Notice, _) => {
                     let text = first(words::notice(routing, incident, message, happenings, now));
-                    Call::Send { place, text, reply_to, silent }
+                    TelegramCall::Send { place, text, reply_to, silent }
                 }
                 _ => {
                     let text = first(words::card(routing, incident, message, now));
-                    Call::Send { place, text, reply_to: None, silent: silent || dispatch.anew }
+                    TelegramCall::Send { place, text, reply_to: None, silent: silent || dispatch.anew }
                 }
             }
         }
-        (Body::Digest { .. }, _) => {
+        (MessageBody::Digest { .. }, _) => {
             let text = first(words::digest(routing, &dispatch.incidents, message, now));
-            Call::Send { place, text, reply_to: None, silent: false }
+            TelegramCall::Send { place, text, reply_to: None, silent: false }
         }
-        (Body::Part { .. }, _) => {
+        (MessageBody::Part { .. }, _) => {
             let Some((ready, sent)) = &dispatch.part else {
-                return (Outcome::Refused { reason: "its text was deleted".into(), dead: false }, Vec::new());
+                return (DeliveryOutcome::Refused { reason: "its text was deleted".into(), dead: false }, Vec::new());
             };
             let text = words::ready(routing, ready, message, now).text;
             match sent {
-                Some(part) => Call::Edit { chat: place.chat, message: *part, text },
-                None => Call::Send { place, text, reply_to: ready.reply_to.filter(|_| !message.bare), silent: true },
+                Some(part) => TelegramCall::Edit { chat: place.chat, message: *part, text },
+                None => TelegramCall::Send { place, text, reply_to: ready.reply_to.filter(|_| !message.bare), silent: true },
             }
         }
-        (Body::Text(ready), _) => {
+        (MessageBody::Text(ready), _) => {
             let text = first(words::ready(routing, ready, message, now));
             let reply_to = ready.reply_to.filter(|_| !message.bare);
-            Call::Send { place, text, reply_to, silent: ready.silent }
+            TelegramCall::Send { place, text, reply_to, silent: ready.silent }
         }
-        (Body::Picture { caption, reply_to: asked, .. }, _) => {
+        (MessageBody::Picture { caption, reply_to: asked, .. }, _) => {
             let Some(picture) = renderer.get(message.id) else {
-                return (Outcome::Refused { reason: "its chart is no longer available".into(), dead: false }, Vec::new());
+                return (DeliveryOutcome::Refused { reason: "its chart is no longer available".into(), dead: false }, Vec::new());
             };
             let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
-            Call::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }
+            TelegramCall::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }
         }
     };
     (telegram.call(&call).await, rest)

@@ -15,13 +15,13 @@ use std::{
 };
 
 use alertbot_core::{
-    delivery::{Address, Outcome},
+    delivery::{Address, DeliveryOutcome},
     message::{
         catalogue::{Text, say},
         notice::plain_words,
     },
     moment::{Moment, timestamp},
-    schedule::{Action, Item, Kind, Limits, Planner, Restored, Step, Urgency, Verdict},
+    schedule::{Action, Item, Limits, MessageKind, Planner, Restored, Step, Urgency, Verdict},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,7 @@ pub struct Sender {
 /// Report of a started task.
 enum TaskReport {
     Withdrawn { ids: Vec<i64> },
-    Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
+    Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: DeliveryOutcome, rest: Vec<String>, took: Duration },
     Probed { carrier: String, answered: bool },
     Drawn { id: i64, drawn: Result<(), PictureFault> },
 }
@@ -190,7 +190,7 @@ impl Sender {
     }
 
     fn awaits_picture(&self, id: i64) -> bool {
-        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.renderer.get(id).is_none()
+        self.planner.get(id).is_some_and(|item| item.kind == MessageKind::Picture) && self.renderer.get(id).is_none()
     }
 
     /// A chart gives up its turn until it is rendered, so that other messages in its chat do not wait.
@@ -243,7 +243,7 @@ impl Sender {
                 Ok(Some(dispatch)) => {
                     let began = clock.moment();
                     let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
-                    if !matches!(outcome, Outcome::Delivered { .. }) {
+                    if !matches!(outcome, DeliveryOutcome::Delivered { .. }) {
                         service_kit::trace::failed(outcome.name(), String::new());
                     }
                     TaskReport::Ended {
@@ -305,7 +305,7 @@ impl Sender {
 
     /// Records the result of a call, in the order in which calls ended. Retries, because the store may be unavailable for a
     /// while.
-    fn finish<J: crate::writer::Command>(&self, command: impl Fn() -> J + Send + 'static) {
+    fn finish<J: crate::writer::WriterCommand>(&self, command: impl Fn() -> J + Send + 'static) {
         let first = self.writer.post(command());
         let writer = self.writer.clone();
         tokio::spawn(async move {
@@ -321,7 +321,7 @@ impl Sender {
         });
     }
 
-    fn count(&self, dispatch: &Dispatch, outcome: &Outcome, took: Duration) {
+    fn count(&self, dispatch: &Dispatch, outcome: &DeliveryOutcome, took: Duration) {
         let first = &dispatch.messages[0];
         let channel = first.address.channel();
         self.metrics.sent.with_label_values(&[channel, first.kind.name(), outcome.name()]).inc();
@@ -329,7 +329,7 @@ impl Sender {
         let (address, kind) = (first.address.to_string(), first.kind.name());
         let duration = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         match outcome {
-            Outcome::Delivered { .. } => {
+            DeliveryOutcome::Delivered { .. } => {
                 let now = self.clock.now();
                 for message in dispatch.messages.iter().filter(|message| message.urgency <= Urgency::Ordinary) {
                     let seconds = now.duration_since(message.since).as_secs_f64();
@@ -341,19 +341,21 @@ impl Sender {
                     "delivered"
                 );
             }
-            Outcome::TryAgain { reason } | Outcome::Unknown { reason } | Outcome::Unparsable { reason } => tracing::warn!(
+            DeliveryOutcome::TryAgain { reason }
+            | DeliveryOutcome::Unknown { reason }
+            | DeliveryOutcome::Unparsable { reason } => tracing::warn!(
                 { event.duration = duration, address, kind, outbox.id = first.id, outcome = outcome.name(), reason },
                 "not delivered"
             ),
-            Outcome::Refused { reason, dead } => tracing::error!(
+            DeliveryOutcome::Refused { reason, dead } => tracing::error!(
                 { event.duration = duration, address, kind, outbox.id = first.id, dead, reason },
                 "the receiver refused the message"
             ),
-            Outcome::RateLimited { retry_after } => tracing::warn!(
+            DeliveryOutcome::RateLimited { retry_after } => tracing::warn!(
                 { address, kind, outbox.id = first.id, retry_after_seconds = retry_after.as_secs() },
                 "rate limited"
             ),
-            Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone => {
+            DeliveryOutcome::Moved { .. } | DeliveryOutcome::TopicGone | DeliveryOutcome::MessageGone => {
                 tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "not delivered as sent; retrying in another way");
             }
         }

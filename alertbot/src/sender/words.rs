@@ -7,10 +7,10 @@ use alertbot_core::{
         Reader, Rendered,
         catalogue::{Word, word},
         markup, notice, sms, split, telephone,
-        template::Shape,
+        template::TemplateShape,
         units::TEXT_UNITS,
     },
-    schedule::Kind,
+    schedule::MessageKind,
 };
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ use super::buttons;
 use crate::{
     notify::telegram::ChatText,
     routing::Routing,
-    store::outbox::{Body, Message},
+    store::outbox::{Message, MessageBody},
     writer::deliver::Dispatch,
 };
 
@@ -32,7 +32,7 @@ pub struct Said {
 /// The first message of an incident.
 pub fn card(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> Said {
     let reader = routing.reader(&message.address, now);
-    let html = log_fault(routing.messages.render(Shape::Telegram, incident, &reader), message);
+    let html = log_fault(routing.messages.render(TemplateShape::Telegram, incident, &reader), message);
     said(html, buttons::for_card(routing, incident, reader.language), message, &reader)
 }
 
@@ -66,7 +66,7 @@ pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timest
         .messages
         .iter()
         .filter_map(|message| match &message.body {
-            Body::Text(words) => Some(words.text.as_str()),
+            MessageBody::Text(words) => Some(words.text.as_str()),
             _ => None,
         })
         .collect();
@@ -74,7 +74,7 @@ pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timest
     if dispatch.incidents.is_empty() {
         return sms::fit(&ready, "", parts);
     }
-    let line = telephone::Line { parts, answers, ready: &ready };
+    let line = telephone::SpokenLine { parts, answers, ready: &ready };
     let rendered = match medium {
         Medium::Sms => telephone::sms(&routing.messages, &dispatch.incidents, line, &reader),
         Medium::Voice => telephone::voice(&routing.messages, &dispatch.incidents, line, &reader),
@@ -93,7 +93,7 @@ fn log_fault(rendered: Rendered, message: &Message) -> String {
 /// Cuts the text to Telegram's limit. A message that may have arrived before is marked. A message that Telegram could not parse
 /// is sent as plain text.
 fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: &Reader) -> Said {
-    if message.maybe_sent && message.kind != Kind::Edit {
+    if message.maybe_sent && message.kind != MessageKind::Edit {
         let note = notice::plain_words(word(reader.language, Word::Repetition), reader);
         html = format!("<i>{note}</i>\n{html}");
     }

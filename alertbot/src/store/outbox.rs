@@ -4,7 +4,7 @@
 use alertbot_core::{
     delivery::{Address, Words},
     incident::{Happening, IncidentId},
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ use super::{from_json, milliseconds, timestamp, to_json};
 /// Content of a message before it is rendered. The sender renders the text when it sends, from the state at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum Body {
+pub enum MessageBody {
     /// About an incident: every event since the last message, oldest first.
     Incident { happenings: Vec<Happening> },
     /// The incidents listed in a digest, with the rows that it replaces.
-    Digest { named: Vec<Named> },
+    Digest { named: Vec<DigestEntry> },
     /// A part of an incident's card after its first message, counted from 0. The table of continuations has its text.
     Part { part: u32 },
     /// Ready text.
@@ -29,7 +29,7 @@ pub enum Body {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
+pub struct DigestEntry {
     pub outbox: i64,
     pub incident: IncidentId,
     /// It had ended when it was listed, so no further message is needed.
@@ -38,7 +38,7 @@ pub struct Named {
 
 /// State of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum MessageState {
     Waiting = 0,
     UnderWay = 1,
     Delivered = 2,
@@ -52,9 +52,9 @@ pub struct Message {
     pub id: i64,
     pub incident: Option<IncidentId>,
     pub address: Address,
-    pub kind: Kind,
+    pub kind: MessageKind,
     pub urgency: Urgency,
-    pub body: Body,
+    pub body: MessageBody,
     pub since: Timestamp,
     pub not_before: Timestamp,
     pub overdue_at: Option<Timestamp>,
@@ -80,8 +80,16 @@ macro_rules! select {
     };
 }
 
-fn kind_of(name: &str) -> sqlx::Result<Kind> {
-    const ALL: [Kind; 7] = [Kind::Card, Kind::Notice, Kind::Edit, Kind::Picture, Kind::Text, Kind::Digest, Kind::Phone];
+fn kind_of(name: &str) -> sqlx::Result<MessageKind> {
+    const ALL: [MessageKind; 7] = [
+        MessageKind::Card,
+        MessageKind::Notice,
+        MessageKind::Edit,
+        MessageKind::Picture,
+        MessageKind::Text,
+        MessageKind::Digest,
+        MessageKind::Phone,
+    ];
     let unknown = || sqlx::Error::Decode(format!("{name} is not a kind of message").into());
     ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
 }
@@ -105,7 +113,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Message> {
         maybe_sent: row.try_get("doubtful")?,
         plain: row.try_get("plain")?,
         bare: row.try_get("bare")?,
-        under_way: row.try_get::<i64, _>("state")? == State::UnderWay as i64,
+        under_way: row.try_get::<i64, _>("state")? == MessageState::UnderWay as i64,
     })
 }
 
@@ -130,7 +138,7 @@ pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) ->
     .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
-    .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })
+    .bind(if message.under_way { MessageState::UnderWay as i64 } else { MessageState::Waiting as i64 })
     .fetch_one(connection)
     .await?;
     message.id = row.try_get("id")?;
@@ -155,7 +163,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
     .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
-    .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })
+    .bind(if message.under_way { MessageState::UnderWay as i64 } else { MessageState::Waiting as i64 })
     .bind(message.id)
     .execute(connection)
     .await?;
@@ -166,7 +174,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
 pub async fn finish(
     connection: &mut SqliteConnection,
     id: i64,
-    state: State,
+    state: MessageState,
     called_at: Option<Timestamp>,
     reference: Option<&str>,
     reason: Option<&str>,
@@ -203,7 +211,7 @@ pub async fn queued(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<
 }
 
 /// Content of a message in any state.
-pub async fn body(executor: impl SqliteExecutor<'_>, id: i64) -> sqlx::Result<Option<Body>> {
+pub async fn body(executor: impl SqliteExecutor<'_>, id: i64) -> sqlx::Result<Option<MessageBody>> {
     let row = sqlx::query("SELECT body FROM outbox WHERE id = ?").bind(id).fetch_optional(executor).await?;
     row.map(|row| from_json(row.try_get::<&str, _>("body")?)).transpose()
 }
@@ -235,7 +243,7 @@ pub async fn card_may_have_arrived(
     let query = sqlx::query(
         "SELECT 1 FROM outbox WHERE incident = ? AND address = ? AND kind = ? AND state = ? AND doubtful = 1 LIMIT 1",
     );
-    let query = query.bind(incident.0).bind(to_json(address)?).bind(Kind::Card.name()).bind(State::GivenUp as i64);
+    let query = query.bind(incident.0).bind(to_json(address)?).bind(MessageKind::Card.name()).bind(MessageState::GivenUp as i64);
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
@@ -250,8 +258,8 @@ pub async fn card_is_missing(
         "SELECT state = ?4 AND doubtful = 1 AND coalesce(called_at, 0) < ?5 AS missing FROM outbox
          WHERE incident = ?1 AND address = ?2 AND kind = ?3 ORDER BY id DESC LIMIT 1",
     );
-    let query = query.bind(incident.0).bind(to_json(address)?).bind(Kind::Card.name());
-    let row = query.bind(State::GivenUp as i64).bind(milliseconds(horizon)).fetch_optional(connection).await?;
+    let query = query.bind(incident.0).bind(to_json(address)?).bind(MessageKind::Card.name());
+    let row = query.bind(MessageState::GivenUp as i64).bind(milliseconds(horizon)).fetch_optional(connection).await?;
     row.map_or(Ok(false), |row| row.try_get("missing"))
 }
 

@@ -1,12 +1,12 @@
 //! This module performs actions of people: acknowledge, reassign, escalate, silence. The caller must check authorization first.
 
 use alertbot_core::{
-    delivery::{Address, Report, Words},
+    delivery::{Address, DeliveryReport, Words},
     incident::{Incident, IncidentId, Silence},
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::store::{incidents, outbox};
 
 /// An action on an incident.
@@ -44,7 +44,7 @@ pub enum Performed {
     Unknown,
 }
 
-impl Command for Perform {
+impl WriterCommand for Perform {
     type Answer = Performed;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Performed> {
@@ -75,7 +75,7 @@ impl Command for Perform {
 /// The incident has an owner now: SMS and calls that have not left the queue are removed.
 async fn stop_calls(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
     for message in outbox::all_queued_of_incident(&mut work.connection, incident).await? {
-        if message.kind == Kind::Phone && !message.under_way {
+        if message.kind == MessageKind::Phone && !message.under_way {
             work.drop_message(message.id).await?;
         }
     }
@@ -90,7 +90,7 @@ pub struct Note {
     pub detail: String,
 }
 
-impl Command for Note {
+impl WriterCommand for Note {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -105,7 +105,7 @@ pub struct Say {
     pub words: Words,
 }
 
-impl Command for Say {
+impl WriterCommand for Say {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -123,39 +123,39 @@ pub struct Draw {
     pub reply_to: Option<i32>,
 }
 
-impl Command for Draw {
+impl WriterCommand for Draw {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
-        let body = outbox::Body::Picture {
+        let body = outbox::MessageBody::Picture {
             expression: self.expression.clone(),
             source: self.source.clone(),
             caption: self.caption.clone(),
             reply_to: self.reply_to,
         };
         let urgency = Urgency::Picture;
-        let message = work.message(self.incident, &self.address, Kind::Picture, urgency, body);
+        let message = work.message(self.incident, &self.address, MessageKind::Picture, urgency, body);
         work.put(message).await?;
         Ok(())
     }
 }
 
 /// A provider's delivery report.
-pub struct Reported {
+pub struct ReportedDelivery {
     pub provider: String,
     pub reference: String,
-    pub report: Report,
+    pub report: DeliveryReport,
 }
 
-impl Command for Reported {
+impl WriterCommand for ReportedDelivery {
     /// Whether the message is known and the report is news.
     type Answer = bool;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<bool> {
         let (word, reason) = match &self.report {
-            Report::Underway => ("underway", None),
-            Report::Arrived => ("arrived", None),
-            Report::Failed { reason } => ("failed", Some(reason)),
+            DeliveryReport::Underway => ("underway", None),
+            DeliveryReport::Arrived => ("arrived", None),
+            DeliveryReport::Failed { reason } => ("failed", Some(reason)),
         };
         let mut news = false;
         for (id, incident, address) in outbox::by_reference(&mut work.connection, &self.provider, &self.reference).await? {

@@ -4,7 +4,7 @@
 use alertbot_core::incident::IncidentId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Command, Work, watchdogs::is_own};
+use super::{Work, WriterCommand, watchdogs::is_own};
 use crate::store::{facts, incidents};
 
 /// Incidents read into memory at a time.
@@ -33,7 +33,7 @@ pub struct Freeze {
     pub since: Timestamp,
 }
 
-impl Command for Freeze {
+impl WriterCommand for Freeze {
     /// Number of incidents frozen.
     type Answer = usize;
 

@@ -4,17 +4,17 @@
 //! message at most once more, and marks it.
 
 use alertbot_core::{
-    delivery::{Address, Outcome, Words},
+    delivery::{Address, DeliveryOutcome, Words},
     incident::{Incident, Phase},
     moment::timestamp,
-    schedule::{Kind, Urgency, Verdict},
+    schedule::{MessageKind, Urgency, Verdict},
 };
 use jiff::Timestamp;
 
-use super::{Change, Command, Work, parts};
+use super::{Change, Work, WriterCommand, parts};
 use crate::store::{
     audit, continuations, incidents, lanes,
-    outbox::{self, Body, Message, Named, State},
+    outbox::{self, DigestEntry, Message, MessageBody, MessageState},
     threads,
 };
 
@@ -39,7 +39,7 @@ pub struct Dispatch {
     pub anew: bool,
 }
 
-impl Command for Claim {
+impl WriterCommand for Claim {
     /// `None` if nothing is left to send.
     type Answer = Option<Dispatch>;
 
@@ -56,7 +56,7 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
             continue;
         };
         let incident = match (message.incident, &message.body) {
-            (Some(incident), Body::Incident { .. }) => incidents::by_id(&mut work.connection, incident).await?,
+            (Some(incident), MessageBody::Incident { .. }) => incidents::by_id(&mut work.connection, incident).await?,
             _ => None,
         };
         if let Some(incident) = incident {
@@ -68,17 +68,17 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
                 continue;
             }
             dispatch.thread = thread;
-            dispatch.anew = message.kind == Kind::Edit && thread.is_none();
+            dispatch.anew = message.kind == MessageKind::Edit && thread.is_none();
             dispatch.incidents.push(incident);
-        } else if let (Some(incident), Body::Picture { .. }) = (message.incident, &message.body) {
+        } else if let (Some(incident), MessageBody::Picture { .. }) = (message.incident, &message.body) {
             dispatch.thread = threads::message_of(&mut work.connection, incident, &message.address).await?;
-        } else if let Body::Part { part } = message.body {
+        } else if let MessageBody::Part { part } = message.body {
             dispatch.part = parts::claim(work, &message, part).await?;
             if dispatch.part.is_none() {
                 work.drop_message(*id).await?;
                 continue;
             }
-        } else if let Body::Digest { named } = &message.body {
+        } else if let MessageBody::Digest { named } = &message.body {
             for named in named.clone() {
                 dispatch.incidents.extend(incidents::by_id(&mut work.connection, named.incident).await?);
             }
@@ -94,10 +94,10 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
 fn is_needed(message: &Message, incident: &Incident, stands_there: bool) -> bool {
     match message.kind {
         // Checked again right before sending: a closed or acknowledged incident must wake no one.
-        Kind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.maybe_sent),
-        Kind::Notice => incident.is_open(),
+        MessageKind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.maybe_sent),
+        MessageKind::Notice => incident.is_open(),
         // Without a first message there is nothing to edit, and a closed incident needs no new one.
-        Kind::Edit => stands_there || incident.is_open(),
+        MessageKind::Edit => stands_there || incident.is_open(),
         _ => true,
     }
 }
@@ -111,7 +111,7 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
         };
         let Some(incident) = message.incident else { continue };
         let Some(incident) = incidents::by_id(&mut work.connection, incident).await? else { continue };
-        named.push(Named { outbox: *id, incident: incident.id, ended: !incident.is_open() });
+        named.push(DigestEntry { outbox: *id, incident: incident.id, ended: !incident.is_open() });
         told.push(incident);
         message.listed = true;
         maybe_sent |= message.maybe_sent;
@@ -119,7 +119,7 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
         address.get_or_insert(message.address);
     }
     let Some(address) = address else { return Ok(None) };
-    let mut digest = work.message(None, &address, Kind::Digest, Urgency::Ordinary, Body::Digest { named });
+    let mut digest = work.message(None, &address, MessageKind::Digest, Urgency::Ordinary, MessageBody::Digest { named });
     digest.under_way = true;
     // An earlier digest that may have arrived listed it, so this digest is marked as a possible duplicate.
     digest.maybe_sent = maybe_sent;
@@ -131,7 +131,7 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
 pub struct Finish {
     /// The planner's verdicts, by message.
     pub verdicts: Vec<(i64, Verdict)>,
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
     /// Text that exceeded the message. It follows without a sound, as replies.
     pub rest: Vec<String>,
     pub ended_at: Timestamp,
@@ -139,7 +139,7 @@ pub struct Finish {
     pub anew: bool,
 }
 
-impl Command for Finish {
+impl WriterCommand for Finish {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -162,27 +162,29 @@ impl Command for Finish {
 impl Finish {
     async fn done(&self, work: &mut Work, message: &Message, reference: &str) -> anyhow::Result<()> {
         let connection = &mut work.connection;
-        outbox::finish(connection, message.id, State::Delivered, Some(self.ended_at), Some(reference), None).await?;
-        if let (Some(incident), Ok(id), true) = (message.incident, reference.parse(), message.kind == Kind::Card || self.anew) {
+        outbox::finish(connection, message.id, MessageState::Delivered, Some(self.ended_at), Some(reference), None).await?;
+        if let (Some(incident), Ok(id), true) =
+            (message.incident, reference.parse(), message.kind == MessageKind::Card || self.anew)
+        {
             threads::record_card(&mut work.connection, incident, &message.address, id).await?;
         }
-        if let Body::Digest { named } = &message.body {
+        if let MessageBody::Digest { named } = &message.body {
             for named in named.iter().filter(|named| named.ended) {
                 let Some(message) = outbox::queued(&mut work.connection, named.outbox).await? else { continue };
                 // The incident may have reopened since.
                 if message.listed && !message.under_way {
-                    outbox::finish(&mut work.connection, message.id, State::Delivered, None, None, None).await?;
+                    outbox::finish(&mut work.connection, message.id, MessageState::Delivered, None, None, None).await?;
                     work.change(Change::Remove(message.id));
                 }
             }
         }
-        if let Body::Part { part } = message.body {
+        if let MessageBody::Part { part } = message.body {
             // An edit returns the id of the edited message.
             if let (Some(incident), Ok(id)) = (message.incident, reference.parse()) {
                 continuations::sent(&mut work.connection, incident, &message.address, part, Some(id)).await?;
             }
-        } else if let (Some(incident), Kind::Card | Kind::Edit) = (message.incident, message.kind) {
-            let first = message.kind == Kind::Card || self.anew;
+        } else if let (Some(incident), MessageKind::Card | MessageKind::Edit) = (message.incident, message.kind) {
+            let first = message.kind == MessageKind::Card || self.anew;
             parts::follow(work, incident, &message.address, &self.rest, first).await?;
             let detail = format!("{} to {}", message.kind.name(), message.address);
             return work.note(audit::SELF, "delivered", Some(incident), detail).await;
@@ -198,10 +200,10 @@ impl Finish {
     async fn again(&self, work: &mut Work, mut message: Message) -> anyhow::Result<()> {
         message.under_way = false;
         match &self.outcome {
-            Outcome::Unparsable { .. } => message.plain = true,
-            Outcome::MessageGone => {
+            DeliveryOutcome::Unparsable { .. } => message.plain = true,
+            DeliveryOutcome::MessageGone => {
                 message.bare = true;
-                if let (Some(incident), Body::Part { part }) = (message.incident, &message.body) {
+                if let (Some(incident), MessageBody::Part { part }) = (message.incident, &message.body) {
                     continuations::sent(&mut work.connection, incident, &message.address, *part, None).await?;
                 } else if let Some(incident) = message.incident {
                     threads::delete(&mut work.connection, incident, &message.address).await?;
@@ -216,13 +218,13 @@ impl Finish {
 
 pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, dead: bool, at: Timestamp) -> anyhow::Result<()> {
     let connection = &mut work.connection;
-    outbox::finish(connection, message.id, State::GivenUp, Some(at), None, Some(reason)).await?;
+    outbox::finish(connection, message.id, MessageState::GivenUp, Some(at), None, Some(reason)).await?;
     let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
     work.note(audit::SELF, "given up", message.incident, detail).await?;
-    if let Body::Digest { named } = &message.body {
+    if let MessageBody::Digest { named } = &message.body {
         return release_named(work, named, message.maybe_sent).await;
     }
-    let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
+    let sounded = matches!(message.kind, MessageKind::Card | MessageKind::Notice | MessageKind::Phone);
     if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
         super::timers::undelivered(work, incident).await?;
     }
@@ -230,7 +232,7 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
 }
 
 /// A digest was not delivered. `maybe_sent`: it may have arrived, so its messages may be duplicates.
-async fn release_named(work: &mut Work, named: &[Named], maybe_sent: bool) -> anyhow::Result<()> {
+async fn release_named(work: &mut Work, named: &[DigestEntry], maybe_sent: bool) -> anyhow::Result<()> {
     for named in named {
         if let Some(mut message) = outbox::queued(&mut work.connection, named.outbox).await? {
             message.listed = false;
@@ -242,20 +244,20 @@ async fn release_named(work: &mut Work, named: &[Named], maybe_sent: bool) -> an
 }
 
 /// Applies the facts that an outcome reveals about the chat.
-async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timestamp) -> anyhow::Result<()> {
+async fn learn(work: &mut Work, message: &Message, outcome: &DeliveryOutcome, at: Timestamp) -> anyhow::Result<()> {
     match (outcome, &message.address) {
-        (Outcome::RateLimited { retry_after }, address) => {
+        (DeliveryOutcome::RateLimited { retry_after }, address) => {
             let until = at.checked_add(*retry_after).unwrap_or(at);
             lanes::block(&mut work.connection, &address.lane(), at, until).await?;
         }
-        (Outcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
+        (DeliveryOutcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
             lanes::set_chat_migration(&mut work.connection, bot, *chat, *to).await?;
             threads::delete_all(&mut work.connection, &message.address).await?;
             continuations::forget_all(&mut work.connection, &message.address).await?;
             work.routing.add_chat_migration(bot, *chat, *to);
             work.note(audit::SELF, "chat moved", message.incident, format!("{} is now {to}", message.address)).await?;
         }
-        (Outcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
+        (DeliveryOutcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
             lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic, at).await?;
             work.routing.add_lost_topic(bot, *chat, *topic, at);
             work.note(audit::SELF, "topic gone", message.incident, message.address.to_string()).await?;
@@ -273,15 +275,15 @@ pub struct NotDrawn {
     pub text: String,
 }
 
-impl Command for NotDrawn {
+impl WriterCommand for NotDrawn {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         let Some(message) = outbox::queued(&mut work.connection, self.id).await? else { return Ok(()) };
         let reason = Some(self.reason.as_str());
-        outbox::finish(&mut work.connection, message.id, State::NotNeeded, Some(work.now), None, reason).await?;
+        outbox::finish(&mut work.connection, message.id, MessageState::NotNeeded, Some(work.now), None, reason).await?;
         work.note(audit::SELF, "picture failed", message.incident, self.reason.clone()).await?;
-        let Body::Picture { reply_to: asked @ Some(_), .. } = message.body else { return Ok(()) };
+        let MessageBody::Picture { reply_to: asked @ Some(_), .. } = message.body else { return Ok(()) };
         let words = Words { text: self.text.clone(), reply_to: asked, silent: true, ..Words::default() };
         work.say(&message.address, Urgency::Answer, words).await
     }
@@ -291,13 +293,13 @@ impl Command for NotDrawn {
 /// of its own.
 pub struct FinishDigest {
     pub digest: i64,
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
     /// As in [`Finish`].
     pub rest: Vec<String>,
     pub ended_at: Timestamp,
 }
 
-impl Command for FinishDigest {
+impl WriterCommand for FinishDigest {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -311,19 +313,19 @@ impl Command for FinishDigest {
             anew: false,
         };
         match &self.outcome {
-            Outcome::Delivered { reference } => finish.done(work, &message, reference).await,
-            Outcome::Unknown { .. } | Outcome::Unparsable { .. } => {
+            DeliveryOutcome::Delivered { reference } => finish.done(work, &message, reference).await,
+            DeliveryOutcome::Unknown { .. } | DeliveryOutcome::Unparsable { .. } => {
                 message.under_way = false;
-                message.maybe_sent = matches!(self.outcome, Outcome::Unknown { .. });
+                message.maybe_sent = matches!(self.outcome, DeliveryOutcome::Unknown { .. });
                 message.plain = !message.maybe_sent;
                 message.attempts = 1;
                 work.put(message.clone()).await?;
                 Ok(outbox::called(&mut work.connection, message.id, self.ended_at).await?)
             }
             _ => {
-                let Body::Digest { named } = message.body.clone() else { return Ok(()) };
+                let MessageBody::Digest { named } = message.body.clone() else { return Ok(()) };
                 let connection = &mut work.connection;
-                outbox::finish(connection, message.id, State::NotNeeded, Some(self.ended_at), None, None).await?;
+                outbox::finish(connection, message.id, MessageState::NotNeeded, Some(self.ended_at), None, None).await?;
                 for named in named {
                     outbox::set_listed(&mut work.connection, named.outbox, false).await?;
                 }

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::{routing::DutyOverride, store::facts};
 
 /// Name prefix of the facts that store overrides, by schedule.
@@ -27,7 +27,7 @@ pub struct SetDutyOverride {
     pub by: String,
 }
 
-impl Command for SetDutyOverride {
+impl WriterCommand for SetDutyOverride {
     /// Whether anything changed.
     type Answer = bool;
 

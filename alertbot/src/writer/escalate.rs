@@ -4,7 +4,7 @@ use alertbot_core::{
     alert::Severity,
     delivery::Address,
     incident::{Happening, Incident},
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 use jiff::SignedDuration;
 
@@ -12,7 +12,7 @@ use super::Work;
 use crate::{
     config::{Means, Person},
     routing::{QuietMode, Routing},
-    store::outbox::{self, Body},
+    store::outbox::{self, MessageBody},
 };
 
 /// Notifications for one phone within this time are one SMS.
@@ -75,10 +75,10 @@ impl Work {
     }
 
     async fn ring(&mut self, incident: &Incident, address: &Address, happening: &Happening) -> anyhow::Result<()> {
-        let body = Body::Incident { happenings: vec![happening.clone()] };
+        let body = MessageBody::Incident { happenings: vec![happening.clone()] };
         let critical = incident.severity == Severity::Critical;
         let urgency = if critical { Urgency::Critical } else { Urgency::Ordinary };
-        let mut message = self.message(Some(incident.id), address, Kind::Phone, urgency, body);
+        let mut message = self.message(Some(incident.id), address, MessageKind::Phone, urgency, body);
         // A collecting SMS includes this incident.
         let gathering = outbox::next_of_address(&mut self.connection, address, self.now).await?;
         let gathered = self.now.checked_add(GATHER).unwrap_or(self.now);

@@ -12,7 +12,7 @@ use alertbot_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::{
     config::{Means, Person},
     routing::Routing,
@@ -25,7 +25,7 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(12);
 /// Announces every handover since the last check.
 pub struct HandOver;
 
-impl Command for HandOver {
+impl WriterCommand for HandOver {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

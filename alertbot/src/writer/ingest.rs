@@ -8,7 +8,7 @@ use alertbot_core::{
 };
 use jiff::Timestamp;
 
-use super::{Change, Command, Work, watchdogs::watchdog_fact};
+use super::{Change, Work, WriterCommand, watchdogs::watchdog_fact};
 use crate::{
     routing::Routing,
     store::{facts, incidents, owners},
@@ -79,7 +79,7 @@ impl Ingest {
     }
 }
 
-impl Command for Ingest {
+impl WriterCommand for Ingest {
     type Answer = Ingested;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Ingested> {
@@ -343,7 +343,7 @@ pub struct IngestWatchdog {
     pub source: String,
 }
 
-impl Command for IngestWatchdog {
+impl WriterCommand for IngestWatchdog {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

@@ -41,7 +41,7 @@ pub use work::Work;
 
 /// A unit of work inside the writer's transaction. The writer may perform it a second time if the first transaction failed
 /// because of another command, so it must not consume its own data.
-pub trait Command: Send + 'static {
+pub trait WriterCommand: Send + 'static {
     type Answer: Send + 'static;
 
     fn perform(&mut self, work: &mut Work) -> impl Future<Output = anyhow::Result<Self::Answer>> + Send;
@@ -102,7 +102,7 @@ impl Writer {
     /// Returns after the command's changes are on disk.
     ///
     /// # Errors Returns an error if the transaction failed. Then no change was written.
-    pub async fn perform<J: Command>(&self, command: J) -> Result<J::Answer, Unavailable> {
+    pub async fn perform<J: WriterCommand>(&self, command: J) -> Result<J::Answer, Unavailable> {
         let (reply, answer) = oneshot::channel();
         let pending = Box::new(Waiting { command, answer: None, reply, cause: Sampled::current() });
         self.commands.send(pending).await.map_err(|_| ending())?;
@@ -111,7 +111,7 @@ impl Writer {
 
     /// Like [`Self::perform`], for a caller that needs several commands performed in order. The command is in the queue when this
     /// function returns, unless the queue is full.
-    pub fn post<J: Command>(&self, command: J) -> impl Future<Output = Result<J::Answer, Unavailable>> + Send + 'static {
+    pub fn post<J: WriterCommand>(&self, command: J) -> impl Future<Output = Result<J::Answer, Unavailable>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         let pending = Box::new(Waiting { command, answer: None, reply, cause: Sampled::current() });
         let posted = self.commands.try_send(pending);
@@ -134,7 +134,7 @@ trait Pending: Send {
     fn settle(self: Box<Self>, committed: Result<(), Unavailable>);
 }
 
-struct Waiting<J: Command> {
+struct Waiting<J: WriterCommand> {
     command: J,
     answer: Option<J::Answer>,
     reply: oneshot::Sender<Result<J::Answer, Unavailable>>,
@@ -142,7 +142,7 @@ struct Waiting<J: Command> {
     cause: Option<Sampled>,
 }
 
-impl<J: Command> Pending for Waiting<J> {
+impl<J: WriterCommand> Pending for Waiting<J> {
     fn perform<'a>(&'a mut self, work: &'a mut Work) -> Performing<'a> {
         Box::pin(async move {
             work.cause = self.cause.clone();
@@ -252,7 +252,7 @@ pub struct Housekeeping {
     pub horizon: jiff::Timestamp,
 }
 
-impl Command for Housekeeping {
+impl WriterCommand for Housekeeping {
     /// Rows deleted, bytes used, bytes free inside the file.
     type Answer = (u64, i64, i64);
 
@@ -270,7 +270,7 @@ pub struct Remember {
     pub value: String,
 }
 
-impl Command for Remember {
+impl WriterCommand for Remember {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

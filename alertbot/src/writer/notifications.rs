@@ -7,7 +7,7 @@ use alertbot_core::{
     alert::Severity,
     delivery::{Address, Words},
     incident::{Effect, Happening, Incident, IncidentId},
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 
 use super::{Change, Work, work::Reached};
@@ -15,7 +15,7 @@ use crate::{
     routing::QuietMode,
     store::{
         audit, incidents,
-        outbox::{self, Body, Message},
+        outbox::{self, Message, MessageBody},
         threads,
     },
 };
@@ -89,39 +89,45 @@ impl Work {
     ) -> anyhow::Result<()> {
         let queued = outbox::queued_of_incident(&mut self.connection, incident.id, address).await?;
         let waiting = |kind| queued.iter().find(|message| message.kind == kind && !message.under_way).cloned();
-        if let Some(card) = waiting(Kind::Card) {
+        if let Some(card) = waiting(MessageKind::Card) {
             // The first message is still in the queue and will include this change.
             return self.append(incident, card, happening).await;
         }
-        let has_card = queued.iter().any(|message| message.kind == Kind::Card)
+        let has_card = queued.iter().any(|message| message.kind == MessageKind::Card)
             || threads::message_of(&mut self.connection, incident.id, address).await?.is_some();
         if !has_card {
             if happening.sounds() {
-                self.add(incident, address, Kind::Card, happening).await?;
+                self.add(incident, address, MessageKind::Card, happening).await?;
                 self.attach_picture(incident, address).await?;
             } else if outbox::card_may_have_arrived(&mut self.connection, incident.id, address).await? {
                 // The first message cannot be edited, so the result gets its own message.
-                match waiting(Kind::Edit) {
+                match waiting(MessageKind::Edit) {
                     Some(edit) => self.append(incident, edit, happening).await?,
-                    None => self.add(incident, address, Kind::Edit, happening).await?,
+                    None => self.add(incident, address, MessageKind::Edit, happening).await?,
                 }
             }
             return Ok(());
         }
         if happening.sounds() {
-            match waiting(Kind::Notice) {
+            match waiting(MessageKind::Notice) {
                 Some(notice) => self.append(incident, notice, happening).await?,
-                None => self.add(incident, address, Kind::Notice, happening).await?,
+                None => self.add(incident, address, MessageKind::Notice, happening).await?,
             }
         }
-        match waiting(Kind::Edit) {
+        match waiting(MessageKind::Edit) {
             Some(edit) => self.append(incident, edit, happening).await,
-            None => self.add(incident, address, Kind::Edit, happening).await,
+            None => self.add(incident, address, MessageKind::Edit, happening).await,
         }
     }
 
-    async fn add(&mut self, incident: &Incident, address: &Address, kind: Kind, happening: &Happening) -> anyhow::Result<()> {
-        let body = Body::Incident { happenings: vec![happening.clone()] };
+    async fn add(
+        &mut self,
+        incident: &Incident,
+        address: &Address,
+        kind: MessageKind,
+        happening: &Happening,
+    ) -> anyhow::Result<()> {
+        let body = MessageBody::Incident { happenings: vec![happening.clone()] };
         let mut message = self.message(Some(incident.id), address, kind, Urgency::Quiet, body);
         self.weigh(incident, &mut message, happening);
         self.put(message).await?;
@@ -131,14 +137,15 @@ impl Work {
     /// Adds the chart that a route requests, as a silent reply to the card. It is rendered and sent after the card.
     async fn attach_picture(&mut self, incident: &Incident, address: &Address) -> anyhow::Result<()> {
         let Some(expression) = incident.expression().filter(|_| self.routing.wants_picture(incident)) else { return Ok(()) };
-        let body = Body::Picture { expression, source: incident.source.clone(), caption: incident.title(), reply_to: None };
-        let picture = self.message(Some(incident.id), address, Kind::Picture, Urgency::Picture, body);
+        let body =
+            MessageBody::Picture { expression, source: incident.source.clone(), caption: incident.title(), reply_to: None };
+        let picture = self.message(Some(incident.id), address, MessageKind::Picture, Urgency::Picture, body);
         self.put(picture).await?;
         Ok(())
     }
 
     async fn append(&mut self, incident: &Incident, mut message: Message, happening: &Happening) -> anyhow::Result<()> {
-        if let Body::Incident { happenings } = &mut message.body {
+        if let MessageBody::Incident { happenings } = &mut message.body {
             happenings.push(happening.clone());
             let surplus = happenings.len().saturating_sub(MOST_HAPPENINGS);
             happenings.drain(..surplus);
@@ -153,7 +160,7 @@ impl Work {
     /// Urgency of a message, when it is overdue, and whether quiet hours hold it.
     fn weigh(&self, incident: &Incident, message: &mut Message, happening: &Happening) {
         let critical = incident.severity == Severity::Critical && incident.is_open();
-        let sounds = matches!(message.kind, Kind::Card | Kind::Notice);
+        let sounds = matches!(message.kind, MessageKind::Card | MessageKind::Notice);
         let urgency = match (sounds, critical) {
             (true, true) => Urgency::Critical,
             (true, false) => Urgency::Ordinary,
@@ -181,7 +188,14 @@ impl Work {
     }
 
     /// A message with default properties.
-    pub fn message(&self, incident: Option<IncidentId>, address: &Address, kind: Kind, urgency: Urgency, body: Body) -> Message {
+    pub fn message(
+        &self,
+        incident: Option<IncidentId>,
+        address: &Address,
+        kind: MessageKind,
+        urgency: Urgency,
+        body: MessageBody,
+    ) -> Message {
         Message {
             id: 0,
             incident,
@@ -204,8 +218,8 @@ impl Work {
 
     /// Queues ready text for a chat or a phone.
     pub async fn say(&mut self, address: &Address, urgency: Urgency, words: Words) -> anyhow::Result<()> {
-        let kind = if matches!(address, Address::Phone { .. }) { Kind::Phone } else { Kind::Text };
-        let message = self.message(None, address, kind, urgency, Body::Text(words));
+        let kind = if matches!(address, Address::Phone { .. }) { MessageKind::Phone } else { MessageKind::Text };
+        let message = self.message(None, address, kind, urgency, MessageBody::Text(words));
         self.put(message).await?;
         Ok(())
     }

@@ -5,14 +5,14 @@ use alertbot_core::{
     delivery::{Address, Words},
     incident::{Incident, IncidentId},
     message::mark,
-    schedule::{Kind, Urgency},
+    schedule::{MessageKind, Urgency},
 };
 
 use super::Work;
 use crate::store::{
     continuations::{self, Continuation},
     incidents,
-    outbox::{self, Body, Message},
+    outbox::{self, Message, MessageBody},
     threads,
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn follow(
         .await?
         .into_iter()
         .filter_map(|message| match message.body {
-            Body::Part { part } if !message.under_way => Some((part, message)),
+            MessageBody::Part { part } if !message.under_way => Some((part, message)),
             _ => None,
         })
         .collect();
@@ -75,7 +75,7 @@ fn nothing(incident: &Incident) -> String {
 }
 
 async fn queue(work: &mut Work, incident: IncidentId, address: &Address, part: u32) -> anyhow::Result<()> {
-    let message = work.message(Some(incident), address, Kind::Text, Urgency::Quiet, Body::Part { part });
+    let message = work.message(Some(incident), address, MessageKind::Text, Urgency::Quiet, MessageBody::Part { part });
     work.put(message).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use alertbot_core::incident::{Cause, Incident, IncidentId};
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::store::{facts, incidents, owners};
 
 /// Findings about one incident.
@@ -37,7 +37,7 @@ pub struct Confirm {
     pub confirmed: Vec<Confirmed>,
 }
 
-impl Command for Confirm {
+impl WriterCommand for Confirm {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -59,7 +59,7 @@ pub struct Reconcile {
     pub found: Vec<Found>,
 }
 
-impl Command for Reconcile {
+impl WriterCommand for Reconcile {
     /// Number of changed incidents.
     type Answer = usize;
 
@@ -113,7 +113,7 @@ pub struct SilenceEnded {
     pub fact: String,
 }
 
-impl Command for SilenceEnded {
+impl WriterCommand for SilenceEnded {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

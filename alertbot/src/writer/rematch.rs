@@ -3,7 +3,7 @@
 
 use alertbot_core::incident::{Effect, Happening, IncidentId};
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::store::incidents;
 
 /// Incidents read into memory at a time.
@@ -11,7 +11,7 @@ const AT_ONCE: usize = 200;
 
 pub struct Rematch;
 
-impl Command for Rematch {
+impl WriterCommand for Rematch {
     /// Number of open incidents that lost their escalation.
     type Answer = usize;
 

@@ -6,14 +6,14 @@
 
 use alertbot_core::{
     incident::IncidentId,
-    schedule::{Item, Kind},
+    schedule::{Item, MessageKind},
 };
 use jiff::SignedDuration;
 
-use super::{Command, Work, deliver::given_up, work::item};
+use super::{Work, WriterCommand, deliver::given_up, work::item};
 use crate::store::{
     audit, continuations, facts, incidents,
-    outbox::{self, Body, Message},
+    outbox::{self, Message, MessageBody},
     threads,
 };
 
@@ -26,7 +26,7 @@ pub struct Resumed {
     pub given_up: Vec<&'static str>,
 }
 
-impl Command for Resume {
+impl WriterCommand for Resume {
     type Answer = Resumed;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
@@ -69,11 +69,11 @@ async fn is_edit(work: &mut Work, message: &Message) -> anyhow::Result<bool> {
     let Some(incident) = message.incident else { return Ok(false) };
     let connection = &mut work.connection;
     Ok(match message.body {
-        Body::Part { part } => {
+        MessageBody::Part { part } => {
             let parts = continuations::parts_of(connection, incident, &message.address).await?;
             parts.into_iter().any(|known| known.part == part && known.message.is_some())
         }
-        _ => message.kind == Kind::Edit && threads::message_of(connection, incident, &message.address).await?.is_some(),
+        _ => message.kind == MessageKind::Edit && threads::message_of(connection, incident, &message.address).await?.is_some(),
     })
 }
 

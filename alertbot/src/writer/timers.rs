@@ -2,7 +2,7 @@
 
 use alertbot_core::incident::IncidentId;
 
-use super::{Command, Work};
+use super::{Work, WriterCommand};
 use crate::store::{audit, incidents, outbox};
 
 /// Incidents processed in one transaction.
@@ -11,7 +11,7 @@ const AT_ONCE: usize = 100;
 /// Performs every due step.
 pub struct Due;
 
-impl Command for Due {
+impl WriterCommand for Due {
     /// Time of the next step, in Unix milliseconds.
     type Answer = Option<i64>;
 
@@ -30,7 +30,7 @@ pub struct Overdue {
     pub id: i64,
 }
 
-impl Command for Overdue {
+impl WriterCommand for Overdue {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use alertbot_core::{
     alert::Severity,
     incident::{Incident, IncidentId},
     moment::moment,
-    schedule::{Item, Kind},
+    schedule::{Item, MessageKind},
 };
 use jiff::{SignedDuration, Timestamp};
 use service_kit::trace::Sampled;
@@ -19,7 +19,7 @@ use crate::{
     store::{
         Store,
         audit::{self, AuditEntry},
-        outbox::{self, Message, State},
+        outbox::{self, Message, MessageState},
     },
 };
 
@@ -117,7 +117,7 @@ impl Work {
 
     /// Removes a message that is no longer needed.
     pub async fn drop_message(&mut self, id: i64) -> anyhow::Result<()> {
-        outbox::finish(&mut self.connection, id, State::NotNeeded, None, None, None).await?;
+        outbox::finish(&mut self.connection, id, MessageState::NotNeeded, None, None, None).await?;
         self.change(Change::Remove(id));
         Ok(())
     }
@@ -133,7 +133,7 @@ pub fn item(message: &Message) -> Item {
         since: moment(message.since),
         not_before: moment(message.not_before),
         overdue_at: message.overdue_at.map(moment),
-        digestible: message.digestible && matches!(message.kind, Kind::Card | Kind::Notice),
+        digestible: message.digestible && matches!(message.kind, MessageKind::Card | MessageKind::Notice),
         listed: message.listed,
         attempts: message.attempts,
         detours: 0,

@@ -11,7 +11,7 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry::{self, Service, TelemetryGuard},
 };
-use telegram_emulator::{Emulator, Message, Seed};
+use telegram_emulator::{ChatMessage, Emulator, Seed};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Ample on a busy machine; a test that passes does not wait for it.
@@ -25,7 +25,7 @@ pub const WEBHOOK_TOKEN: &str = "webhook-token-of-tests";
 
 /// One for the whole process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
-    let settings = telemetry::Settings { level: "error".into(), ..telemetry::Settings::default() };
+    let settings = telemetry::TelemetrySettings { level: "error".into(), ..telemetry::TelemetrySettings::default() };
     telemetry::init(Service { name: "alertbot", version: "test" }, &settings).expect("telemetry starts once")
 });
 
@@ -196,7 +196,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// The first message of a chat whose text holds all of these.
-pub async fn message_with(emulator: &Emulator, chat: i64, parts: &[&str]) -> Message {
+pub async fn message_with(emulator: &Emulator, chat: i64, parts: &[&str]) -> ChatMessage {
     let found = emulator.until(DEADLINE, |world| {
         world.chats[&chat].messages().find(|message| parts.iter().all(|part| message.text.contains(part))).cloned()
     });

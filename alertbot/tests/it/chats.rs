@@ -1,7 +1,7 @@
 //! What befalls chats: they move, lose a topic, throw the bot out, refuse the markup.
 
 use jiff::Timestamp;
-use telegram_emulator::{ChatState, Emulator, Fault, FaultKind, Seed};
+use telegram_emulator::{ChatState, Emulator, FaultKind, InjectedFault, Seed};
 
 use crate::{
     bot::{ADA, Bot, NIGHT, OPERATIONS, Settings, message_with, until},
@@ -49,7 +49,7 @@ async fn a_group_that_became_a_supergroup_is_followed_there_also_after_a_restart
     let running = Bot::start(&settings).await;
     assert_eq!(running.post(&single("AfterIt", "critical", "firing", began)).await, 200);
     message_with(&emulator, MOVED_TO, &["AfterIt"]).await;
-    let to_the_old = |call: &telegram_emulator::Call| call.chat == Some(NIGHT) && call.code != 200;
+    let to_the_old = |call: &telegram_emulator::RecordedCall| call.chat == Some(NIGHT) && call.code != 200;
     assert_eq!(emulator.calls().iter().filter(|call| to_the_old(call)).count(), 1, "the old id is tried once");
 }
 
@@ -82,7 +82,7 @@ async fn a_topic_that_is_gone_gives_way_to_the_general_one() {
 async fn markup_that_telegram_cannot_read_is_sent_as_plain_text() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let running = Bot::start(&Settings::new(&emulator, &folder)).await;
-    emulator.fault(Fault::new(FaultKind::Unparsable).on("sendMessage").times(1));
+    emulator.fault(InjectedFault::new(FaultKind::Unparsable).on("sendMessage").times(1));
     assert_eq!(running.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
     let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
     assert!(card.entities.is_empty() && !card.silent, "{card:?}");
@@ -92,7 +92,7 @@ async fn markup_that_telegram_cannot_read_is_sent_as_plain_text() {
 async fn a_lost_answer_is_repeated_once_marked_and_after_a_probe() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let running = Bot::start(&Settings::new(&emulator, &folder)).await;
-    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
     assert_eq!(running.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
     until("it is repeated", async || emulator.messages(OPERATIONS).len() == 2).await;
     let texts: Vec<String> = emulator.messages(OPERATIONS).into_iter().map(|message| message.text).collect();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
-use telegram_emulator::{ChatKind, ChatSeed, Emulator, Fault, FaultKind, Limits, Message, Seed};
+use telegram_emulator::{ChatKind, ChatMessage, ChatSeed, Emulator, FaultKind, InjectedFault, Seed, TelegramLimits};
 
 use crate::{
     bot::{OPERATIONS, Settings, message_with, until},
@@ -34,7 +34,7 @@ fn chat(number: usize) -> i64 {
 
 fn world() -> Seed {
     let mut seed = Seed::demo();
-    seed.limits = Limits { off: true, ..Limits::default() };
+    seed.limits = TelegramLimits { off: true, ..TelegramLimits::default() };
     seed.chats.extend((0..CHATS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &format!("c{number}"))));
     seed
 }
@@ -142,8 +142,8 @@ async fn killed_in_its_second_attempt_a_message_is_given_up_and_counted() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
     let mut program = Program::start(&mut settings, &[]).await;
-    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
-    emulator.fault(Fault::new(FaultKind::SlowAnswer { milliseconds: 60_000 }).on("sendMessage"));
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
+    emulator.fault(InjectedFault::new(FaultKind::SlowAnswer { milliseconds: 60_000 }).on("sendMessage"));
     let payload =
         group("Doubtful", &[alert("firing", json!({"alertname": "Doubtful", "severity": "critical"}), Timestamp::now())]);
     assert_eq!(program.post(&payload).await, Some(200));
@@ -182,7 +182,7 @@ async fn an_edit_that_two_kills_interrupted_is_made_at_the_next_start() {
     let began = Timestamp::now();
     assert_eq!(program.post(&single("Interrupted", "critical", "firing", began)).await, Some(200));
     message_with(&emulator, OPERATIONS, &["Interrupted"]).await;
-    emulator.fault(Fault::new(FaultKind::Slow { milliseconds: 60_000 }).on("editMessageText"));
+    emulator.fault(InjectedFault::new(FaultKind::Slow { milliseconds: 60_000 }).on("editMessageText"));
     assert_eq!(program.post(&single("Interrupted", "critical", "resolved", began)).await, Some(200));
     for _ in 0..2 {
         until("the edit is under way", async || in_flight(&settings, "edit").await == 1).await;
@@ -193,7 +193,7 @@ async fn an_edit_that_two_kills_interrupted_is_made_at_the_next_start() {
     program.kill().await;
     emulator.clear_faults();
     program.begin(&settings, &[]).await;
-    let closed = |message: &Message| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
+    let closed = |message: &ChatMessage| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
     until("the card is resolved", async || emulator.messages(OPERATIONS).last().is_some_and(closed)).await;
     assert_eq!(emulator.messages(OPERATIONS).len(), 1);
 }
@@ -207,9 +207,9 @@ async fn an_edit_without_an_answer_is_repeated_until_it_has_one() {
     let began = Timestamp::now();
     assert_eq!(program.post(&single("Broken", "critical", "firing", began)).await, Some(200));
     message_with(&emulator, OPERATIONS, &["Broken"]).await;
-    emulator.fault(Fault::new(FaultKind::Broken).on("editMessageText").times(3));
+    emulator.fault(InjectedFault::new(FaultKind::Broken).on("editMessageText").times(3));
     assert_eq!(program.post(&single("Broken", "critical", "resolved", began)).await, Some(200));
-    let closed = |message: &Message| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
+    let closed = |message: &ChatMessage| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
     until("the card is resolved", async || emulator.messages(OPERATIONS).last().is_some_and(closed)).await;
     assert_eq!(program.metric("alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}").await, 0.0);
 }
@@ -220,7 +220,7 @@ async fn kills_in_quick_succession_leave_the_second_attempt() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
     let mut program = Program::start(&mut settings, &[]).await;
-    emulator.fault(Fault::new(FaultKind::Slow { milliseconds: 60_000 }).on("sendMessage"));
+    emulator.fault(InjectedFault::new(FaultKind::Slow { milliseconds: 60_000 }).on("sendMessage"));
     assert_eq!(program.post(&single("Quick", "critical", "firing", Timestamp::now())).await, Some(200));
     until("the message is under way", async || in_flight(&settings, "card").await == 1).await;
     for _ in 0..3 {
@@ -242,7 +242,7 @@ async fn a_repetition_restores_a_card_that_never_arrived() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
     let mut program = Program::start(&mut settings, &[]).await;
-    emulator.fault(Fault::new(FaultKind::Broken).on("sendMessage").times(2));
+    emulator.fault(InjectedFault::new(FaultKind::Broken).on("sendMessage").times(2));
     let payload = single("Lost", "critical", "firing", Timestamp::now());
     assert_eq!(program.post(&payload).await, Some(200));
     let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";

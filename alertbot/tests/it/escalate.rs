@@ -85,7 +85,7 @@ async fn a_critical_that_telegram_holds_up_goes_to_the_next_person_in_time() {
     settings.rest += "incidents:\n  critical_within: 2s\n";
     let bot = Bot::start(&settings).await;
     let stopped = telegram_emulator::FaultKind::TooManyRequests { retry_after: Some(600) };
-    emulator.fault(telegram_emulator::Fault::new(stopped).in_chat(OPERATIONS));
+    emulator.fault(telegram_emulator::InjectedFault::new(stopped).in_chat(OPERATIONS));
     assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
     message_with(&emulator, BEHRANG, &["DiskFull"]).await;
     let held: Vec<_> = emulator.calls().into_iter().filter(|call| call.chat == Some(OPERATIONS)).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use telegram_emulator::{Call, ChatKind, ChatSeed, Emulator, Fault, FaultKind, Seed, World};
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, FaultKind, InjectedFault, RecordedCall, Seed, World};
 
 use crate::{
     bot::{Bot, OPERATIONS, Settings, until},
@@ -35,14 +35,14 @@ async fn world(folder: &tempfile::TempDir) -> (Emulator, Bot) {
     (emulator, bot)
 }
 
-fn sends(calls: &[Call]) -> impl Iterator<Item = &Call> {
+fn sends(calls: &[RecordedCall]) -> impl Iterator<Item = &RecordedCall> {
     calls.iter().filter(|call| call.method == "sendmessage")
 }
 
 async fn server_errors(outage: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let (emulator, bot) = world(&folder).await;
-    emulator.fault(Fault::new(FaultKind::ServerError { code: 502 }).lasting(outage));
+    emulator.fault(InjectedFault::new(FaultKind::ServerError { code: 502 }).lasting(outage));
     let began = Timestamp::now();
     for number in 0..GROUPS {
         assert_eq!(bot.post(&single(&name(number), "critical", "firing", began)).await, 200);
@@ -85,7 +85,7 @@ async fn a_minute_of_server_errors_loses_nothing_and_is_not_called_into() {
 async fn lost_answers_are_repeated_at_most_once_each() {
     let folder = tempfile::tempdir().unwrap();
     let (emulator, bot) = world(&folder).await;
-    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(u32::try_from(GROUPS).unwrap()));
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(u32::try_from(GROUPS).unwrap()));
     for number in 0..GROUPS {
         assert_eq!(bot.post(&single(&name(number), "critical", "firing", Timestamp::now())).await, 200);
     }
@@ -110,7 +110,7 @@ async fn lost_answers_are_repeated_at_most_once_each() {
 async fn the_end_is_told_where_both_answers_were_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (emulator, bot) = world(&folder).await;
-    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
     let began = Timestamp::now();
     assert_eq!(bot.post(&single(&name(0), "warning", "firing", began)).await, 200);
     let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";

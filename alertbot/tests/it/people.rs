@@ -1,7 +1,7 @@
 //! What people press and write, and what they may not.
 
 use jiff::Timestamp;
-use telegram_emulator::{ANONYMOUS_ADMIN, Emulator, Fault, FaultKind, Seed};
+use telegram_emulator::{ANONYMOUS_ADMIN, Emulator, FaultKind, InjectedFault, Seed};
 
 use crate::{
     bot::{ADA, BEHRANG, Bot, DEADLINE, OPERATIONS, ROUTES, Settings, message_with, until},
@@ -25,7 +25,7 @@ async fn bot_with_people(emulator: &Emulator, folder: &tempfile::TempDir) -> Bot
 }
 
 /// The data of the button whose data begins so.
-pub fn button(message: &telegram_emulator::Message, data: &str) -> String {
+pub fn button(message: &telegram_emulator::ChatMessage, data: &str) -> String {
     let buttons = message.buttons();
     let found = buttons.iter().find(|(_, known)| known.starts_with(data));
     found.unwrap_or_else(|| panic!("no button {data} among {buttons:?}")).1.clone()
@@ -135,7 +135,7 @@ async fn graph_escalate_and_give_back_do_what_they_say_while_it_is_open() {
     // A card that was not edited yet still offers to release an incident that has ended.
     assert!(press(ADA, "ack:").await.contains("You acknowledged #1"));
     until("the card offers it", async || shown().buttons().iter().any(|(_, data)| data.starts_with("rel:"))).await;
-    emulator.fault(Fault::new(FaultKind::ServerError { code: 500 }).on("editMessageText"));
+    emulator.fault(InjectedFault::new(FaultKind::ServerError { code: 500 }).on("editMessageText"));
     assert_eq!(bot.post(&single("DiskFull", "critical", "resolved", began)).await, 200);
     assert!(press(ADA, "rel:").await.contains("The incident is closed"));
     assert_eq!(bot.metric("alertbot_actions_total{action=\"release\",outcome=\"nothing\"}").await, 1.0);
@@ -151,7 +151,7 @@ async fn one_button_acknowledges_all_that_a_digest_names() {
     const WARNINGS: usize = 20;
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let bot = bot_with_people(&emulator, &folder).await;
-    emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: Some(4) }).in_chat(OPERATIONS).times(1));
+    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: Some(4) }).in_chat(OPERATIONS).times(1));
     for number in 0..WARNINGS {
         assert_eq!(bot.post(&single(&format!("Many{number}x"), "warning", "firing", Timestamp::now())).await, 200);
     }
@@ -169,8 +169,8 @@ async fn one_button_acknowledges_all_that_a_digest_names() {
 async fn what_a_digest_without_an_answer_named_is_marked_when_sent_again() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let bot = bot_with_people(&emulator, &folder).await;
-    emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: Some(4) }).in_chat(OPERATIONS).times(1));
-    emulator.fault(Fault::new(FaultKind::AnswerLost).in_chat(OPERATIONS).on("sendMessage").times(2));
+    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: Some(4) }).in_chat(OPERATIONS).times(1));
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).in_chat(OPERATIONS).on("sendMessage").times(2));
     for number in 0..20 {
         assert_eq!(bot.post(&single(&format!("Many{number}x"), "warning", "firing", Timestamp::now())).await, 200);
     }

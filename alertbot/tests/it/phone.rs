@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use local_parts::{Kannel, KannelOptions, SentSms, free_ports};
-use telegram_emulator::{Emulator, Fault, FaultKind, Seed};
+use telegram_emulator::{Emulator, FaultKind, InjectedFault, Seed};
 
 use crate::{
     bot::{OPERATIONS, Settings, message_with, until},
@@ -97,7 +97,7 @@ async fn nobody_takes_it_so_the_next_ones_telephone_rings_also_when_the_bot_was_
 
     let code = code_in(&text);
     kannel.receive(BEHRANG, BOTS_NUMBER, &format!("ACK {code}")).await.unwrap();
-    let taken = |message: &telegram_emulator::Message| message.edited.is_some() && message.text.contains("behrang");
+    let taken = |message: &telegram_emulator::ChatMessage| message.edited.is_some() && message.text.contains("behrang");
     until("it is his", async || emulator.messages(OPERATIONS).iter().any(taken)).await;
     until("the person is notified", async || got(&kannel, BEHRANG).len() == 2).await;
     assert_eq!(program.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await, 0.0);
@@ -155,7 +155,7 @@ fn code_in(text: &str) -> String {
 async fn many_criticals_that_telegram_holds_up_are_one_sms_for_one_person() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let (kannel, mut settings) = gateway(&emulator, &folder, "      - {after: 1h, people: [ada], by: [sms]}").await;
-    emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: Some(600) }).in_chat(OPERATIONS));
+    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: Some(600) }).in_chat(OPERATIONS));
     let program = Program::start(&mut settings, &[]).await;
     for number in 0..8 {
         let payload = single(&format!("Critical{number}"), "critical", "firing", Timestamp::now());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use local_parts::{Prometheus, PrometheusOptions, ScrapeTarget};
 use serde_json::Value;
-use telegram_emulator::{Emulator, Message, Seed};
+use telegram_emulator::{ChatMessage, Emulator, Seed};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -26,8 +26,8 @@ fn alert_of(prometheus: &str, name: &str, expression: &str) -> Value {
     webhook
 }
 
-async fn pictures(emulator: &Emulator, count: usize) -> Vec<Message> {
-    let all = |messages: Vec<Message>| messages.into_iter().filter(|message| message.photo.is_some()).collect::<Vec<_>>();
+async fn pictures(emulator: &Emulator, count: usize) -> Vec<ChatMessage> {
+    let all = |messages: Vec<ChatMessage>| messages.into_iter().filter(|message| message.photo.is_some()).collect::<Vec<_>>();
     until("the pictures are there", async || all(emulator.messages(OPERATIONS)).len() >= count).await;
     all(emulator.messages(OPERATIONS))
 }

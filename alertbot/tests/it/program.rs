@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use local_parts::{Launch, Process, StopSignal, free_ports};
+use local_parts::{ChildProcess, Launch, StopSignal, free_ports};
 use serde_json::Value;
 
 use crate::bot::{DEADLINE, Settings, WEBHOOK_TOKEN, until};
@@ -13,7 +13,7 @@ pub struct Program {
     pub admin: String,
     pub client: reqwest::Client,
     folder: tempfile::TempDir,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
 }
 
 /// No webhook takes this long.
@@ -46,7 +46,7 @@ impl Program {
         let launched = PathBuf::from(words.remove(0));
         let variables = settings.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let launch = Launch::new("alertbot", launched, words, variables, StopSignal::Kill);
-        let mut process = Process::start(&launch, self.folder.path()).unwrap();
+        let mut process = ChildProcess::start(&launch, self.folder.path()).unwrap();
         let (client, ready) = (self.client.clone(), format!("{}/readyz", self.admin));
         let answers = async || client.get(&ready).send().await.is_ok_and(|reply| reply.status().is_success());
         process.ready(DEADLINE, answers).await.unwrap();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use telegram_emulator::{Emulator, Message, Seed};
+use telegram_emulator::{ChatMessage, Emulator, Seed};
 
 use crate::{
     bot::{ADA, BEHRANG, Bot, OPERATIONS, Settings, message_with, until},
@@ -30,7 +30,7 @@ fn disk(instance: &str, status: &str, began: Timestamp) -> Value {
     alert(status, json!({"alertname": "DiskFull", "severity": "critical", "instance": instance}), began)
 }
 
-async fn acknowledged(emulator: &Emulator, bot: &Bot, alerts: &[Value]) -> Message {
+async fn acknowledged(emulator: &Emulator, bot: &Bot, alerts: &[Value]) -> ChatMessage {
     assert_eq!(bot.post(&group("DiskFull", alerts)).await, 200);
     let card = message_with(emulator, OPERATIONS, &["DiskFull"]).await;
     emulator.press(ADA, OPERATIONS, card.id, &button(&card, "ack:")).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use telegram_emulator::{Call, ChatKind, ChatSeed, Emulator, Fault, FaultKind, Seed};
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, FaultKind, InjectedFault, RecordedCall, Seed};
 
 use crate::{
     bot::{Bot, OPERATIONS, Settings},
@@ -46,7 +46,7 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
     settings.rest = format!("routes:\n{routes}  - name: everything\n    chats: [operations]\n");
     let bot = Bot::start(&settings).await;
 
-    emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: None }).in_chat(OPERATIONS).lasting(outage));
+    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: None }).in_chat(OPERATIONS).lasting(outage));
     let began = Timestamp::now();
     for number in 0..GROUPS {
         assert_eq!(bot.post(&stormy(number, "firing", began)).await, 200);
@@ -64,12 +64,12 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
         tokio::time::sleep(apart).await;
     }
 
-    let texts = |calls: &[Call]| -> Vec<String> {
+    let texts = |calls: &[RecordedCall]| -> Vec<String> {
         let to_chat = calls.iter().filter(|call| call.chat == Some(OPERATIONS) && call.acted);
         to_chat.filter_map(|call| call.parameters["text"].as_str().map(str::to_owned)).collect()
     };
     let told = emulator.until(Duration::from_secs(300), |world| {
-        let calls: Vec<Call> = world.calls().cloned().collect();
+        let calls: Vec<RecordedCall> = world.calls().cloned().collect();
         let texts = texts(&calls);
         (0..GROUPS).all(|number| texts.iter().any(|text| text.contains(&name(number)))).then_some(())
     });
@@ -94,7 +94,7 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
         .enumerate()
         .map(|(number, at)| {
             let name = format!("Critical{number:03}x");
-            let says = |call: &&Call| call.parameters["text"].as_str().is_some_and(|text| text.contains(&name));
+            let says = |call: &&RecordedCall| call.parameters["text"].as_str().is_some_and(|text| text.contains(&name));
             let call = calls.iter().find(says).unwrap_or_else(|| panic!("{name} was not sent"));
             call.at_milliseconds.saturating_sub(u64::try_from(at.as_millis()).unwrap())
         })

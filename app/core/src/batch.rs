@@ -3,7 +3,7 @@
 //! Bytes: format version (1), the feature level that the events need, count of events, events. The row also stores the CRC-32 of
 //! these bytes.
 
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError};
 use crate::event::{Event, FEATURE_LEVEL, FIRST_FEATURE_LEVEL};
 
 /// Version of the frame and of every event kind's field order.
@@ -24,7 +24,7 @@ pub fn level(events: &[Event]) -> u32 {
 
 /// Bytes before the `count` events of this feature level, for a writer that encodes each event immediately.
 pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
-    let mut w = Writer(out);
+    let mut w = ByteEncoder(out);
     w.u8(FORMAT);
     w.u64(level.into());
     w.u64(count as u64);
@@ -32,7 +32,7 @@ pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
 
 /// The frame or feature level that an intact batch needs and this release does not have. `None`: this release reads it.
 pub fn beyond_this_release(bytes: &[u8]) -> Option<String> {
-    let mut r = Reader::new(bytes);
+    let mut r = ByteDecoder::new(bytes);
     let format = r.u8().ok()?;
     if format > FORMAT {
         return Some(format!("journal format {format} (this release reads {FORMAT}): run the release that wrote it"));
@@ -43,7 +43,7 @@ pub fn beyond_this_release(bytes: &[u8]) -> Option<String> {
 
 /// Decodes a whole batch; trailing bytes are an error.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
-    let mut r = Reader::new(bytes);
+    let mut r = ByteDecoder::new(bytes);
     if r.u8()? != FORMAT {
         return Err(DecodeError { at: 0, expected: "journal format 1: run the release that wrote it" });
     }

@@ -3,14 +3,14 @@
 
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{OrderId, OrderType, Side};
-use crate::orders::{Chain, Link, NONE, Orders, Slot};
+use crate::orders::{ChainLink, NONE, OrderChain, Orders, Slot};
 use std::collections::{BTreeMap, VecDeque};
 
 /// All orders at one price, in order of arrival. Aligned to eight bytes: half as much to move as with sixteen.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed(8))]
-pub(crate) struct Level {
-    pub chain: Chain,
+pub(crate) struct BookLevel {
+    pub chain: OrderChain,
     /// Sum of the remaining quantities; wide, because many orders of the largest size may be at one price.
     pub quantity: Amount,
 }
@@ -34,7 +34,7 @@ pub(crate) struct MinuteVolume {
 /// neighbours twice. At most half of the levels are empty, and the best never is.
 #[derive(Debug, Clone, Default)]
 struct Levels {
-    all: Vec<(Rank, Level)>,
+    all: Vec<(Rank, BookLevel)>,
     empty: usize,
 }
 
@@ -56,18 +56,18 @@ impl Levels {
 
     /// The level of `rank` and its position.
     #[inline]
-    fn find(&mut self, rank: Rank) -> Option<(usize, &mut Level)> {
+    fn find(&mut self, rank: Rank) -> Option<(usize, &mut BookLevel)> {
         let at = self.position(rank);
         self.all.get_mut(at).filter(|level| level.0 == rank).map(|level| (at, &mut level.1))
     }
 
     /// The level of `rank`, created if necessary.
     #[inline]
-    fn prepare(&mut self, rank: Rank) -> &mut Level {
+    fn prepare(&mut self, rank: Rank) -> &mut BookLevel {
         let at = self.position(rank);
         match self.all.get(at) {
-            Some((standing, level)) if *standing == rank => self.empty -= usize::from(level.chain == Chain::EMPTY),
-            _ => self.all.insert(at, (rank, Level { chain: Chain::EMPTY, quantity: 0 })),
+            Some((standing, level)) if *standing == rank => self.empty -= usize::from(level.chain == OrderChain::EMPTY),
+            _ => self.all.insert(at, (rank, BookLevel { chain: OrderChain::EMPTY, quantity: 0 })),
         }
         &mut self.all[at].1
     }
@@ -77,11 +77,11 @@ impl Levels {
     fn emptied(&mut self, at: usize) {
         self.empty += 1;
         if at + 1 == self.all.len() {
-            while self.all.pop_if(|(_, level)| level.chain == Chain::EMPTY).is_some() {
+            while self.all.pop_if(|(_, level)| level.chain == OrderChain::EMPTY).is_some() {
                 self.empty -= 1;
             }
         } else if self.empty > SPARE && self.empty * 2 > self.all.len() {
-            self.all.retain(|(_, level)| level.chain != Chain::EMPTY);
+            self.all.retain(|(_, level)| level.chain != OrderChain::EMPTY);
             self.empty = 0;
         }
     }
@@ -107,7 +107,7 @@ pub(crate) struct Book {
     pub above: BTreeMap<(Price, OrderId), Slot>,
     pub below: BTreeMap<(Price, OrderId), Slot>,
     /// Triggered orders that wait for their turn, in order of arrival.
-    queue: Chain,
+    queue: OrderChain,
     pub queued: usize,
     /// 0 before the first trade.
     pub last_price: Price,
@@ -144,7 +144,7 @@ impl Default for Book {
             levels: Default::default(),
             above: BTreeMap::new(),
             below: BTreeMap::new(),
-            queue: Chain::EMPTY,
+            queue: OrderChain::EMPTY,
             queued: 0,
             last_price: 0,
             last_trade: 0,
@@ -161,13 +161,13 @@ impl Default for Book {
 impl Book {
     /// The best level of `side`.
     #[inline]
-    pub fn best(&self, side: Side) -> Option<(Price, &Level)> {
+    pub fn best(&self, side: Side) -> Option<(Price, &BookLevel)> {
         self.levels[side as usize].all.last().map(|(of, level)| (rank(side, *of), level))
     }
 
     /// Levels of `side`, best first.
-    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, &Level)> + '_ {
-        let used = self.levels[side as usize].all.iter().rev().filter(|(_, level)| level.chain != Chain::EMPTY);
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, &BookLevel)> + '_ {
+        let used = self.levels[side as usize].all.iter().rev().filter(|(_, level)| level.chain != OrderChain::EMPTY);
         used.map(move |(of, level)| (rank(side, *of), level))
     }
 
@@ -194,7 +194,7 @@ impl Book {
         let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
         let level = self.levels[side as usize].prepare(rank(side, price));
         level.quantity += remaining;
-        orders.push_back(&mut level.chain, slot, Link::Level);
+        orders.push_back(&mut level.chain, slot, ChainLink::Level);
         orders.set_resting(slot, true);
     }
 
@@ -213,9 +213,9 @@ impl Book {
         let levels = &mut self.levels[side as usize];
         let Some((at, level)) = levels.find(rank(side, price)) else { return };
         level.quantity -= remaining;
-        orders.unlink(&mut level.chain, slot, Link::Level);
+        orders.unlink(&mut level.chain, slot, ChainLink::Level);
         orders.set_resting(slot, false);
-        if level.chain == Chain::EMPTY {
+        if level.chain == OrderChain::EMPTY {
             levels.emptied(at);
         }
     }
@@ -250,7 +250,7 @@ impl Book {
     }
 
     pub fn push_queued(&mut self, orders: &mut Orders, slot: Slot) {
-        orders.push_back(&mut self.queue, slot, Link::Level);
+        orders.push_back(&mut self.queue, slot, ChainLink::Level);
         orders.set_queued(slot, true);
         self.queued += 1;
     }
@@ -258,7 +258,7 @@ impl Book {
     /// Removes an order that waits for its price from the index, or one that waits for its turn from the queue.
     pub fn stop_waiting(&mut self, orders: &mut Orders, slot: Slot) {
         if orders.is_queued(slot) {
-            orders.unlink(&mut self.queue, slot, Link::Level);
+            orders.unlink(&mut self.queue, slot, ChainLink::Level);
             orders.set_queued(slot, false);
             self.queued -= 1;
         } else {

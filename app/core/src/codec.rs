@@ -19,7 +19,7 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Destination of a [`Writer`].
+/// Destination of a [`ByteEncoder`].
 pub trait Sink {
     /// The first `length` (at most 8) bytes of `word`.
     fn word(&mut self, word: [u8; 8], length: usize);
@@ -72,9 +72,9 @@ impl Sink for &mut Fixed {
 }
 
 /// Appends values to a sink.
-pub struct Writer<S>(pub S);
+pub struct ByteEncoder<S>(pub S);
 
-impl<S: Sink> Writer<S> {
+impl<S: Sink> ByteEncoder<S> {
     #[inline]
     pub fn u8(&mut self, value: u8) {
         self.0.word([value, 0, 0, 0, 0, 0, 0, 0], 1);
@@ -158,13 +158,13 @@ impl<S: Sink> Writer<S> {
     }
 }
 
-/// Reads the output of [`Writer`]; every read checks its bounds.
-pub struct Reader<'a> {
+/// Reads the output of [`ByteEncoder`]; every read checks its bounds.
+pub struct ByteDecoder<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ByteDecoder<'a> {
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -268,16 +268,16 @@ mod tests {
         #[test]
         fn what_was_written_is_read(a: u64, b: i64, c: i128, d: u128, e: bool, f in ".{0,40}") {
             let mut bytes = Vec::new();
-            let mut w = Writer(&mut bytes);
+            let mut w = ByteEncoder(&mut bytes);
             w.u64(a); w.i64(b); w.amount(c); w.u128(d); w.bool(e); w.text(&f);
-            let mut r = Reader::new(&bytes);
+            let mut r = ByteDecoder::new(&bytes);
             prop_assert_eq!((r.u64(), r.i64(), r.amount(), r.u128(), r.bool(), r.text()), (Ok(a), Ok(b), Ok(c), Ok(d), Ok(e), Ok(f.as_str())));
             prop_assert!(r.is_empty());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let mut r = Reader::new(&bytes);
+            let mut r = ByteDecoder::new(&bytes);
             while !r.is_empty() {
                 if r.text().is_err() || r.amount().is_err() || r.u64().is_err() { break; }
             }

@@ -13,7 +13,7 @@ use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Quantity, Time, notional};
 use crate::order::{AccountId, AssetId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
-use crate::orders::{Link, Slot};
+use crate::orders::{ChainLink, Slot};
 use crate::protection::{CancelScope, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
@@ -248,7 +248,7 @@ impl State {
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
             on_market.algo += u32::from(waits);
-            self.orders.push_back(&mut on_market.chain, slot, Link::Account);
+            self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
         }
         if waits {
             if let Some(entry) = self.markets.get_mut(usize::from(e.market)) {
@@ -496,7 +496,7 @@ impl State {
             let on_market = entry.orders_on_mut(market);
             on_market.open -= 1;
             on_market.algo -= u32::from(kind.is_algo());
-            self.orders.unlink(&mut on_market.chain, slot, Link::Account);
+            self.orders.unlink(&mut on_market.chain, slot, ChainLink::Account);
         }
         effects.order_changed(self.orders.get(slot));
         if !self.amendments.is_empty() {

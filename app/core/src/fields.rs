@@ -2,7 +2,7 @@
 //!
 //! - The bytes of a field must not change: a journal of any release holds them.
 
-use crate::codec::{DecodeError, Reader, Sink, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::command::AccountRights;
 use crate::market::{Commission, Filters};
 use crate::money::Rate;
@@ -10,29 +10,29 @@ use crate::order::ClientId;
 use crate::protection::{Breaker, CancelScope, PriceRange};
 use crate::refusal::{Filter, Refusal};
 
-pub(crate) fn client_id(r: &mut Reader<'_>) -> Result<ClientId, DecodeError> {
+pub(crate) fn client_id(r: &mut ByteDecoder<'_>) -> Result<ClientId, DecodeError> {
     ClientId::new(r.text()?).ok_or(r.error("a client order id"))
 }
 
-pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut Writer<impl Sink>) {
+pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut ByteEncoder<impl Sink>) {
     w.bool(commission.is_some());
     if let Some(commission) = commission {
         commission.encode(w);
     }
 }
 
-pub(crate) fn decode_commission_option(r: &mut Reader<'_>) -> Result<Option<Commission>, DecodeError> {
+pub(crate) fn decode_commission_option(r: &mut ByteDecoder<'_>) -> Result<Option<Commission>, DecodeError> {
     if r.bool()? { Commission::decode(r).map(Some) } else { Ok(None) }
 }
 
-pub(crate) fn encode_refusal_option(refusal: Option<&Refusal>, w: &mut Writer<impl Sink>) {
+pub(crate) fn encode_refusal_option(refusal: Option<&Refusal>, w: &mut ByteEncoder<impl Sink>) {
     match refusal {
         Some(refusal) => refusal.encode(w),
         None => w.u8(0),
     }
 }
 
-pub(crate) fn decode_refusal_option(r: &mut Reader<'_>) -> Result<Option<Refusal>, DecodeError> {
+pub(crate) fn decode_refusal_option(r: &mut ByteDecoder<'_>) -> Result<Option<Refusal>, DecodeError> {
     match r.u8()? {
         0 => Ok(None),
         code => Refusal::of_code(code, r).map(Some),
@@ -82,7 +82,7 @@ const PLAIN: [Refusal; 24] = [
 
 impl Refusal {
     /// Never starts with 0.
-    pub fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         let code = match self {
             Self::Filter(filter) => FILTER_CODE + *filter as u8,
             Self::Invalid(text) => {
@@ -98,12 +98,12 @@ impl Refusal {
     /// # Errors
     ///
     /// Returns an error if the bytes are not a refusal.
-    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         let code = r.u8()?;
         Self::of_code(code, r)
     }
 
-    fn of_code(code: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn of_code(code: u8, r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         if code == INVALID_CODE {
             return Ok(Self::Invalid(r.text()?.into()));
         }
@@ -114,30 +114,30 @@ impl Refusal {
 }
 
 impl Commission {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.i64(self.maker);
         w.i64(self.taker);
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         let (maker, taker): (Rate, Rate) = (r.i64()?, r.i64()?);
         Ok(Self { maker, taker })
     }
 }
 
 impl AccountRights {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u8(u8::from(self.trade) | u8::from(self.withdraw) << 1 | u8::from(self.deposit) << 2);
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         let bits = r.u8()?;
         Ok(Self { trade: bits & 1 != 0, withdraw: bits & 2 != 0, deposit: bits & 4 != 0 })
     }
 }
 
 impl Filters {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         for value in [
             self.min_price,
             self.max_price,
@@ -164,7 +164,7 @@ impl Filters {
         w.u64(self.max_algo_orders.into());
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             min_price: r.i64()?,
             max_price: r.i64()?,
@@ -191,30 +191,30 @@ impl Filters {
 }
 
 impl PriceRange {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         for rate in [self.bid_up, self.bid_down, self.ask_up, self.ask_down] {
             w.i64(rate);
         }
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self { bid_up: r.i64()?, bid_down: r.i64()?, ask_up: r.i64()?, ask_down: r.i64()? })
     }
 }
 
 impl Breaker {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.i64(self.deviation);
         w.i64(self.pause);
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self { deviation: r.i64()?, pause: r.i64()? })
     }
 }
 
 impl CancelScope {
-    pub(crate) fn encode(self, w: &mut Writer<impl Sink>) {
+    pub(crate) fn encode(self, w: &mut ByteEncoder<impl Sink>) {
         let (code, id) = match self {
             Self::Market(market) => (0, market.into()),
             Self::Account(account) => (1, account.into()),
@@ -223,7 +223,7 @@ impl CancelScope {
         w.u64(id);
     }
 
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         match r.u8()? {
             0 => Ok(Self::Market(r.u16()?)),
             1 => Ok(Self::Account(r.u32()?)),
@@ -242,15 +242,15 @@ mod tests {
         let all: Vec<Refusal> = PLAIN.into_iter().chain(filters).chain([Refusal::Invalid("why".into())]).collect();
         for refusal in &all {
             let mut bytes = Vec::new();
-            refusal.encode(&mut Writer(&mut bytes));
-            let mut r = Reader::new(&bytes);
+            refusal.encode(&mut ByteEncoder(&mut bytes));
+            let mut r = ByteDecoder::new(&bytes);
             assert_eq!(Refusal::decode(&mut r).as_ref(), Ok(refusal));
             assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
         }
         let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
         assert_eq!(texts.len(), 33, "the tables name each refusal once: a new one needs a code at the end of its table");
         for code in [0, 25, 31, 33, 72, 255] {
-            assert!(Refusal::decode(&mut Reader::new(&[code])).is_err(), "{code}");
+            assert!(Refusal::decode(&mut ByteDecoder::new(&[code])).is_err(), "{code}");
         }
     }
 }

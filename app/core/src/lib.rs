@@ -29,7 +29,7 @@ mod state;
 mod wire;
 
 pub use book::Depth;
-pub use codec::{DecodeError, Reader, Writer};
+pub use codec::{ByteDecoder, ByteEncoder, DecodeError};
 pub use decide::TEXT_MAX;
 pub use effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};

@@ -20,18 +20,18 @@ const PAGE: usize = 1024;
 
 /// A doubly linked chain through the store, by its first and last slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Chain {
+pub(crate) struct OrderChain {
     pub first: Slot,
     pub last: Slot,
 }
 
-impl Chain {
+impl OrderChain {
     pub const EMPTY: Self = Self { first: NONE, last: NONE };
 }
 
 /// One of an order's two chains.
 #[derive(Clone, Copy)]
-pub(crate) enum Link {
+pub(crate) enum ChainLink {
     /// The queue of its price level, or its market's queue of triggered orders: an order is in at most one of them.
     Level,
     /// The account's orders on the market.
@@ -148,7 +148,7 @@ impl Orders {
     }
 
     #[inline]
-    pub fn next(&self, slot: Slot, link: Link) -> Slot {
+    pub fn next(&self, slot: Slot, link: ChainLink) -> Slot {
         node(&self.pages, slot).next[link as usize]
     }
 
@@ -234,7 +234,7 @@ impl Orders {
     }
 
     #[inline]
-    pub fn push_back(&mut self, chain: &mut Chain, slot: Slot, link: Link) {
+    pub fn push_back(&mut self, chain: &mut OrderChain, slot: Slot, link: ChainLink) {
         let last = chain.last;
         if last == NONE {
             chain.first = slot;
@@ -248,7 +248,7 @@ impl Orders {
     }
 
     #[inline]
-    pub fn unlink(&mut self, chain: &mut Chain, slot: Slot, link: Link) {
+    pub fn unlink(&mut self, chain: &mut OrderChain, slot: Slot, link: ChainLink) {
         let (previous, next) = {
             let node = node(&self.pages, slot);
             (node.previous[link as usize], node.next[link as usize])

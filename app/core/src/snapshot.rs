@@ -3,7 +3,7 @@
 
 use crate::batch::checksum;
 use crate::book::MinuteVolume;
-use crate::codec::{DecodeError, Reader, Sink, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::command::AccountRights;
 use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
@@ -11,7 +11,7 @@ use crate::ledger::Balance;
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
 use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::order_count::OrderCount;
-use crate::orders::{Link, NONE};
+use crate::orders::{ChainLink, NONE};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
@@ -26,7 +26,7 @@ const FIRST_FORMAT: u8 = 1;
 impl State {
     /// Appends the state's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+        let mut w = ByteEncoder(out);
         let first = self.feature_level == FIRST_FEATURE_LEVEL;
         let counts = self.feature_level >= FORWARDING_LEVEL;
         let amends = self.feature_level >= AMENDMENT_LEVEL;
@@ -121,7 +121,7 @@ impl State {
         }
     }
 
-    fn encode_market_of_level_2(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
+    fn encode_market_of_level_2(&self, entry: &MarketEntry, w: &mut ByteEncoder<impl Sink>) {
         let protection = &entry.market.protection;
         w.bool(protection.price_range.is_some());
         protection.price_range.iter().for_each(|rule| rule.encode(w));
@@ -135,12 +135,12 @@ impl State {
         while slot != NONE {
             w.bool(true);
             encode_order(self.orders.get(slot), w);
-            slot = self.orders.next(slot, Link::Level);
+            slot = self.orders.next(slot, ChainLink::Level);
         }
         w.bool(false);
     }
 
-    fn encode_market(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
+    fn encode_market(&self, entry: &MarketEntry, w: &mut ByteEncoder<impl Sink>) {
         let MarketEntry { market, book, .. } = entry;
         w.text(&market.symbol);
         w.u64(market.base.into());
@@ -168,7 +168,7 @@ impl State {
                 while slot != NONE {
                     w.bool(true);
                     encode_order(self.orders.get(slot), w);
-                    slot = self.orders.next(slot, Link::Level);
+                    slot = self.orders.next(slot, ChainLink::Level);
                 }
             }
         }
@@ -181,7 +181,7 @@ impl State {
 
     /// Reads the output of [`Self::encode`]; trailing bytes are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(bytes);
+        let mut r = ByteDecoder::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
             return Err(DecodeError { at: 0, expected: "snapshot format 1 to 4: run the release that wrote it" });
@@ -257,7 +257,7 @@ impl State {
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
 
-    fn decode_list_legs(&mut self, format: u8, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn decode_list_legs(&mut self, format: u8, r: &mut ByteDecoder<'_>) -> Result<(), DecodeError> {
         for list in self.lists.values() {
             let legs = self.list_legs.entry(list.id).or_default();
             if format == FIRST_FORMAT {
@@ -272,7 +272,7 @@ impl State {
         Ok(())
     }
 
-    fn decode_market(&mut self, id: u16, format: u8, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn decode_market(&mut self, id: u16, format: u8, r: &mut ByteDecoder<'_>) -> Result<(), DecodeError> {
         let market = Market {
             id,
             symbol: r.text()?.into(),
@@ -330,7 +330,7 @@ impl State {
             let on_market = owner.orders_on_mut(id);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);
-            self.orders.push_back(&mut on_market.chain, slot, Link::Account);
+            self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
         }
         if entry.paused_until > 0 {
             self.pauses.insert((entry.paused_until, id));
@@ -348,7 +348,7 @@ impl State {
     }
 }
 
-fn encode_order(o: &Order, w: &mut Writer<impl Sink>) {
+fn encode_order(o: &Order, w: &mut ByteEncoder<impl Sink>) {
     w.u64(o.id);
     w.u64(o.account.into());
     for code in [o.side as u8, o.kind as u8, o.time_in_force as u8, o.stp as u8, o.status as u8, o.expiry_reason as u8] {
@@ -369,7 +369,7 @@ fn encode_order(o: &Order, w: &mut Writer<impl Sink>) {
     }
 }
 
-fn decode_order(market: u16, r: &mut Reader<'_>) -> Result<Order, DecodeError> {
+fn decode_order(market: u16, r: &mut ByteDecoder<'_>) -> Result<Order, DecodeError> {
     Ok(Order {
         id: r.u64()?,
         account: r.u32()?,

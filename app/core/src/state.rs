@@ -9,7 +9,7 @@ use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
 use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, Side};
 use crate::order_count::OrderCount;
-use crate::orders::{Chain, Link, NONE, Orders};
+use crate::orders::{ChainLink, NONE, OrderChain, Orders};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub struct OrderList {
 #[derive(Debug, Clone)]
 pub(crate) struct AccountOrders {
     pub market: MarketId,
-    pub chain: Chain,
+    pub chain: OrderChain,
     pub open: u32,
     pub algo: u32,
 }
@@ -86,7 +86,7 @@ impl AccountEntry {
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
             // Once per market of the account.
-            self.orders.insert(index, AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
+            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0 });
             index
         });
         &mut self.orders[index]
@@ -304,7 +304,7 @@ impl State {
             let mut slot = on_market.chain.first;
             while slot != NONE {
                 found.push(self.orders.get(slot));
-                slot = self.orders.next(slot, Link::Account);
+                slot = self.orders.next(slot, ChainLink::Account);
             }
         }
         found.sort_unstable_by_key(|order| order.id);

@@ -3,7 +3,7 @@
 //!
 //! - Both ends may be of different releases. A new kind of command gets a new number; the fields of a number must not change.
 
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError};
 use crate::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
 use crate::fields::client_id;
 use crate::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
@@ -19,7 +19,7 @@ mod kind {
     pub const AMEND: u8 = 7;
 }
 
-type Out<'a> = Writer<&'a mut Vec<u8>>;
+type Out<'a> = ByteEncoder<&'a mut Vec<u8>>;
 
 impl Command {
     /// Whether a follower forwards the command.
@@ -29,7 +29,7 @@ impl Command {
 
     /// Appends the command's bytes. False: the command is not forwarded, and nothing was written.
     pub fn encode(&self, out: &mut Vec<u8>) -> bool {
-        let mut w = Writer(out);
+        let mut w = ByteEncoder(out);
         match self {
             Self::Place(new) => {
                 w.u8(kind::PLACE);
@@ -74,7 +74,7 @@ impl Command {
     ///
     /// Returns an error if the bytes are not one whole command that this release knows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(bytes);
+        let mut r = ByteDecoder::new(bytes);
         let command = match r.u8()? {
             kind::PLACE => Self::Place(decode_order(&mut r)?),
             kind::CANCEL => Self::Cancel(decode_cancel(&mut r)?),
@@ -111,7 +111,7 @@ fn encode_order(new: &NewOrder, w: &mut Out<'_>) {
     w.text(new.client_id.as_str());
 }
 
-fn decode_order(r: &mut Reader<'_>) -> Result<NewOrder, DecodeError> {
+fn decode_order(r: &mut ByteDecoder<'_>) -> Result<NewOrder, DecodeError> {
     Ok(NewOrder {
         account: r.u32()?,
         market: r.u16()?,
@@ -139,7 +139,7 @@ fn encode_cancel(cancel: &CancelOrder, w: &mut Out<'_>) {
     });
 }
 
-fn decode_cancel(r: &mut Reader<'_>) -> Result<CancelOrder, DecodeError> {
+fn decode_cancel(r: &mut ByteDecoder<'_>) -> Result<CancelOrder, DecodeError> {
     Ok(CancelOrder {
         account: r.u32()?,
         market: r.u16()?,
@@ -163,7 +163,7 @@ fn encode_amend(amend: &AmendOrder, w: &mut Out<'_>) {
     w.i64(amend.quantity);
 }
 
-fn decode_amend(r: &mut Reader<'_>) -> Result<AmendOrder, DecodeError> {
+fn decode_amend(r: &mut ByteDecoder<'_>) -> Result<AmendOrder, DecodeError> {
     Ok(AmendOrder {
         account: r.u32()?,
         market: r.u16()?,
@@ -190,8 +190,8 @@ fn encode_oco(new: &NewOco, w: &mut Out<'_>) {
     }
 }
 
-fn decode_oco(r: &mut Reader<'_>) -> Result<NewOco, DecodeError> {
-    let leg = |r: &mut Reader<'_>| {
+fn decode_oco(r: &mut ByteDecoder<'_>) -> Result<NewOco, DecodeError> {
+    let leg = |r: &mut ByteDecoder<'_>| {
         Ok(OcoLeg {
             kind: order_type(r)?,
             price: r.i64()?,
@@ -217,25 +217,25 @@ fn encode_id(id: Option<&ClientId>, w: &mut Out<'_>) {
     w.text(id.map_or("", ClientId::as_str));
 }
 
-fn decode_id(r: &mut Reader<'_>) -> Result<Option<ClientId>, DecodeError> {
+fn decode_id(r: &mut ByteDecoder<'_>) -> Result<Option<ClientId>, DecodeError> {
     match r.text()? {
         "" => Ok(None),
         text => ClientId::new(text).map(Some).ok_or(r.error("a client order id")),
     }
 }
 
-fn side(r: &mut Reader<'_>) -> Result<Side, DecodeError> {
+fn side(r: &mut ByteDecoder<'_>) -> Result<Side, DecodeError> {
     Side::from_code(r.u8()?).ok_or(r.error("a side"))
 }
 
-fn order_type(r: &mut Reader<'_>) -> Result<OrderType, DecodeError> {
+fn order_type(r: &mut ByteDecoder<'_>) -> Result<OrderType, DecodeError> {
     OrderType::from_code(r.u8()?).ok_or(r.error("an order type"))
 }
 
-fn time_in_force(r: &mut Reader<'_>) -> Result<TimeInForce, DecodeError> {
+fn time_in_force(r: &mut ByteDecoder<'_>) -> Result<TimeInForce, DecodeError> {
     TimeInForce::from_code(r.u8()?).ok_or(r.error("a time in force"))
 }
 
-fn stp(r: &mut Reader<'_>) -> Result<StpMode, DecodeError> {
+fn stp(r: &mut ByteDecoder<'_>) -> Result<StpMode, DecodeError> {
     StpMode::from_code(r.u8()?).ok_or(r.error("a self-trade prevention mode"))
 }

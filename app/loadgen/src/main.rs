@@ -129,7 +129,7 @@ fn main() -> Result<()> {
         Command::Bench(told) => one_thread()?.block_on(bench::run(&told.settings()))?,
         Command::Soak(told) => {
             let (faults, settings) = (told.faults, told.settings()?);
-            let script = soak::faults::Settings {
+            let script = soak::faults::FaultSettings {
                 seed: settings.seed,
                 faults,
                 // The fault script adds a client for each replica.
@@ -152,8 +152,8 @@ fn main() -> Result<()> {
 }
 
 impl Bench {
-    fn settings(self) -> bench::Settings {
-        let settings = if self.quick { bench::Settings::quick } else { bench::Settings::full };
+    fn settings(self) -> bench::BenchSettings {
+        let settings = if self.quick { bench::BenchSettings::quick } else { bench::BenchSettings::full };
         let mut settings = settings(self.seed, self.output);
         settings.rounds = self.rounds.unwrap_or(settings.rounds).max(1);
         settings.orders = self.orders.unwrap_or(settings.orders).max(100);
@@ -162,8 +162,8 @@ impl Bench {
 }
 
 impl Soak {
-    fn settings(self) -> Result<soak::Settings> {
-        Ok(soak::Settings {
+    fn settings(self) -> Result<soak::SoakSettings> {
+        Ok(soak::SoakSettings {
             seed: self.seed.unwrap_or_else(now_milliseconds),
             kills: self.kills,
             database_kills: self.database_kills,
@@ -183,8 +183,9 @@ fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 fn simulate(told: &Simulate) -> Result<()> {
-    let settings = simulate::Settings::read(&told.endpoints, &told.accounts, &told.symbols, told.rate, told.seed)?;
-    let _telemetry = telemetry::init(SERVICE, &telemetry::Settings::default()).map_err(|error| anyhow!("telemetry: {error}"))?;
+    let settings = simulate::SimulationSettings::read(&told.endpoints, &told.accounts, &told.symbols, told.rate, told.seed)?;
+    let _telemetry =
+        telemetry::init(SERVICE, &telemetry::TelemetrySettings::default()).map_err(|error| anyhow!("telemetry: {error}"))?;
     one_thread()?.block_on(async {
         let shutdown = Shutdown::new(SHUTDOWN_DEADLINE);
         shutdown.on_signals()?;

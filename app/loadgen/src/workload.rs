@@ -29,7 +29,7 @@ const QUANTITY: (i64, i64) = (10, 100);
 
 /// One order of the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
+pub struct WorkloadOrder {
     pub number: u64,
     /// 0 to [`ACCOUNTS`] - 1.
     pub account: u32,
@@ -51,14 +51,14 @@ impl Workload {
         Self { seed }
     }
 
-    pub const fn order(&self, number: u64) -> Order {
+    pub const fn order(&self, number: u64) -> WorkloadOrder {
         let mut random = Random::new(self.seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         let market = random.below(MARKETS.len() as u64) as usize;
         let buys = random.chance(50);
         let ticks = if random.chance(NEAR) { random.between(-BEFORE, BEYOND) } else { -random.between(AWAY.0, AWAY.1) };
         let offset = ticks * TICK;
         let mid = MARKETS[market].1 * SCALE;
-        Order {
+        WorkloadOrder {
             number,
             account: random.below(ACCOUNTS as u64) as u32,
             market,
@@ -69,7 +69,7 @@ impl Workload {
     }
 }
 
-impl Order {
+impl WorkloadOrder {
     /// Writes the parameters of `POST /api/v3/order` into `text`, in ccxt's form.
     pub fn parameters(&self, text: &mut String) {
         text.clear();

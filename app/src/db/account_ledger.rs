@@ -5,7 +5,7 @@ use sqlx::PgPool;
 
 /// One movement, from the tables.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Line {
+pub struct LedgerLine {
     pub sequence: i64,
     /// Microseconds since the epoch, journal time.
     pub time: i64,
@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 /// Movements of `account`, newest first, before a sequence.
-pub async fn of_account(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> sqlx::Result<Vec<Line>> {
+pub async fn of_account(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> sqlx::Result<Vec<LedgerLine>> {
     let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
     sqlx::query_as(
         "SELECT l.sequence, l.time, assets.code AS asset, trim_scale(l.amount / 100000000)::text AS amount,

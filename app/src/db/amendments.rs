@@ -4,7 +4,7 @@ use exchange_core::AmendmentRecord;
 use sqlx::PgConnection;
 
 /// The amendments of one chunk in journal order, and the last client id of each amended order. Rows that exist are not changed.
-pub async fn insert(connection: &mut PgConnection, amendments: &[AmendmentRecord]) -> sqlx::Result<()> {
+pub async fn insert_amendments(connection: &mut PgConnection, amendments: &[AmendmentRecord]) -> sqlx::Result<()> {
     if amendments.is_empty() {
         return Ok(());
     }

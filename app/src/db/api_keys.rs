@@ -3,7 +3,7 @@
 //! Every change takes the table's lock and the next revision, so that revisions become visible in their order. A reader that
 //! requests all changes after the last revision it saw therefore misses nothing.
 
-use crate::api_key::{Permissions, Sealed};
+use crate::api_key::{Permissions, SealedSecret};
 use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool, Row};
 /// The material that verifies a key's signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Material {
-    Hmac(Sealed),
+    Hmac(SealedSecret),
     Ed25519([u8; 32]),
     /// The material of a revoked key is deleted.
     Gone,
@@ -57,7 +57,7 @@ const LOCK: &str = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
 /// # Errors
 ///
 /// Returns a unique violation if the id exists.
-pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
+pub async fn insert_api_key(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
     let (kind, sealed, encryption_key, public_key) = match key.material {
         Material::Hmac(sealed) => ("HMAC", Some(&sealed.bytes[..]), Some(&sealed.encryption_key[..]), None),
         Material::Ed25519(public_key) => ("ED25519", None, None, Some(&public_key[..])),
@@ -88,7 +88,7 @@ pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
 }
 
 /// Every key, or one account's, oldest first, revoked ones included.
-pub async fn list(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
+pub async fn list_api_keys(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE $1 IS NULL OR account = $1 ORDER BY api_keys.created_at, api_key");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(account.map(i64::from)).fetch_all(pool).await?;
     rows.iter().map(read).collect()
@@ -166,7 +166,7 @@ fn read(row: &PgRow) -> sqlx::Result<ApiKey> {
     let encryption_key: Option<String> = row.try_get("encryption_key")?;
     let public_key: Option<Vec<u8>> = row.try_get("public_key")?;
     let material = match (sealed, encryption_key, public_key) {
-        (Some(bytes), Some(encryption_key), None) => Material::Hmac(Sealed { encryption_key, bytes }),
+        (Some(bytes), Some(encryption_key), None) => Material::Hmac(SealedSecret { encryption_key, bytes }),
         (None, None, Some(bytes)) => Material::Ed25519(bytes.try_into().map_err(|_| wrong("public_key", "is not 32 bytes"))?),
         _ => Material::Gone,
     };

@@ -3,7 +3,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
-use crate::journal_archive::{Batch, Written};
+use crate::journal_archive::{ArchivedBatch, Written};
 
 /// Lock timeout of a statement that locks the journal: it must not block the leader.
 const LOCK_TIMEOUT: &str = "2s";
@@ -48,7 +48,13 @@ pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64
     sqlx::query_scalar("SELECT coalesce(max(last_seq), 0) FROM journal_archives").fetch_one(connection).await
 }
 
-pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batches: i64, written: &Written) -> sqlx::Result<()> {
+pub async fn insert_archive(
+    connection: &mut PgConnection,
+    first: i64,
+    last: i64,
+    batches: i64,
+    written: &Written,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (first_seq) DO NOTHING",
@@ -84,7 +90,7 @@ pub async fn adopt(connection: &mut PgConnection, archive: &Archive) -> sqlx::Re
 
 /// Batches of the journal from sequence `after` + 1 whose first sequence is below `before`: as many as fit into `bytes` of
 /// payload, at least one.
-pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes: i64) -> sqlx::Result<Vec<Batch>> {
+pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes: i64) -> sqlx::Result<Vec<ArchivedBatch>> {
     let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
         "SELECT first_seq, last_seq, epoch, checksum, payload FROM (
              SELECT *, sum(length(payload)) OVER (ORDER BY first_seq ROWS UNBOUNDED PRECEDING) - length(payload) AS bytes_before FROM (
@@ -104,7 +110,12 @@ pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes:
 const PAGE_BATCHES: i64 = 20_000;
 
 /// The next `limit` batches after sequence `after` and up to `through`, in order.
-pub async fn next_batches(connection: &mut PgConnection, after: i64, through: i64, limit: i64) -> sqlx::Result<Vec<Batch>> {
+pub async fn next_batches(
+    connection: &mut PgConnection,
+    after: i64,
+    through: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<ArchivedBatch>> {
     let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
         "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq LIMIT $3",
     )
@@ -116,9 +127,9 @@ pub async fn next_batches(connection: &mut PgConnection, after: i64, through: i6
     Ok(rows.into_iter().map(batch).collect())
 }
 
-fn batch((first_sequence, last_sequence, epoch, checksum, payload): (i64, i64, i64, i64, Vec<u8>)) -> Batch {
+fn batch((first_sequence, last_sequence, epoch, checksum, payload): (i64, i64, i64, i64, Vec<u8>)) -> ArchivedBatch {
     // A checksum out of range matches no payload.
-    Batch { first_sequence, last_sequence, epoch, checksum: u32::try_from(checksum).unwrap_or(0), payload }
+    ArchivedBatch { first_sequence, last_sequence, epoch, checksum: u32::try_from(checksum).unwrap_or(0), payload }
 }
 
 /// The journal's partitions, oldest first.

@@ -79,7 +79,7 @@ pub async fn set_back(connection: &mut PgConnection, time: Time) -> sqlx::Result
 }
 
 /// Adds consecutive trades to their candles. Each addition follows the trades that the candle already contains.
-pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item = CandleRow>) -> sqlx::Result<()> {
+pub async fn append_candles(connection: &mut PgConnection, candles: impl Iterator<Item = CandleRow>) -> sqlx::Result<()> {
     let mut columns = Columns::default();
     for (market, interval, candle) in candles {
         columns.open_time.push(candle.open_time);

@@ -20,7 +20,13 @@ pub struct Declaration {
 }
 
 /// Records a declaration. Returns the journal's last sequence at that moment.
-pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reason: &str, through: i64) -> sqlx::Result<i64> {
+pub async fn insert_declaration(
+    connection: &mut PgConnection,
+    kind: &str,
+    actor: &str,
+    reason: &str,
+    through: i64,
+) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT $1, $2, $3, last_seq, $4 FROM head RETURNING ends_at",
     )
@@ -33,7 +39,7 @@ pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reas
 }
 
 /// Declarations that no leader has journalled yet, oldest first.
-pub async fn pending(connection: &mut PgConnection) -> sqlx::Result<Vec<Declaration>> {
+pub async fn pending_declarations(connection: &mut PgConnection) -> sqlx::Result<Vec<Declaration>> {
     sqlx::query_as("SELECT id, kind, actor, reason, ends_at, through FROM declarations WHERE journalled_seq IS NULL ORDER BY id")
         .fetch_all(connection)
         .await

@@ -32,7 +32,7 @@ const CONFIRMED: &str = "(SELECT greatest(h.confirmed_seq, j.before) AS confirme
          SELECT first_seq - 1 AS before, epoch FROM (SELECT first_seq, epoch FROM journal ORDER BY first_seq DESC LIMIT 1) AS newest
          WHERE newest.epoch > h.confirmed_epoch) AS j ON true)";
 
-pub async fn read(connection: &mut PgConnection) -> sqlx::Result<Head> {
+pub async fn read_head(connection: &mut PgConnection) -> sqlx::Result<Head> {
     sqlx::query_as(AssertSqlSafe(format!(
         "SELECT epoch, last_seq, released, address,
                 CASE WHEN isfinite(beat) THEN extract(epoch FROM clock_timestamp() - beat)::float8 ELSE 'infinity' END AS beat_age_seconds,
@@ -53,7 +53,7 @@ pub async fn confirmed(connection: &mut PgConnection) -> sqlx::Result<i64> {
 /// `None` if another replica was faster.
 ///
 /// Blocks while a statement of the old leader locks the row: end its backend first.
-pub async fn claim(connection: &mut PgConnection, seen: i64, address: &str) -> sqlx::Result<Option<(i64, i64)>> {
+pub async fn claim_head(connection: &mut PgConnection, seen: i64, address: &str) -> sqlx::Result<Option<(i64, i64)>> {
     sqlx::query_as(
         "UPDATE head SET epoch = epoch + 1, beat = clock_timestamp(), released = false, address = $2,
                 backend_pid = pg_backend_pid(),

@@ -59,7 +59,7 @@ pub const STATEMENT: &str = "statement";
 pub async fn request_statement(pool: &sqlx::PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
     let id = Uuid::now_v7();
     let mut transaction = pool.begin().await?;
-    super::statements::insert(&mut transaction, id, account, start, end).await?;
+    super::statements::insert_statement(&mut transaction, id, account, start, end).await?;
     let utils = graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA);
     let payload = serde_json::json!({ "statement": id, "traceparent": service_kit::trace::traceparent() });
     utils.with_executor(&mut transaction).add_raw_job(STATEMENT, payload, graphile_worker::JobSpec::default()).await?;

@@ -25,7 +25,7 @@ pub struct Append<'a> {
 
 /// One statement, one commit: either the batch is in the journal, or this leader is deposed and nothing changed (returns false).
 /// It is sent after the clean answer for the previous batch, and records that batch as confirmed.
-pub async fn append(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::Result<bool> {
+pub async fn append_batch(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "WITH fenced AS (
              UPDATE head SET last_seq = $3, beat = clock_timestamp(), confirmed_seq = $2, confirmed_epoch = $1

@@ -41,10 +41,10 @@ impl TransferRows {
 }
 
 /// Where an account's transfers of one chunk are in the ledger: the sequences of the first and the last.
-pub type Span = (AccountId, u64, u64);
+pub type LedgerSpan = (AccountId, u64, u64);
 
 /// The spans of one chunk.
-pub async fn insert_spans(connection: &mut PgConnection, spans: &[Span]) -> sqlx::Result<()> {
+pub async fn insert_spans(connection: &mut PgConnection, spans: &[LedgerSpan]) -> sqlx::Result<()> {
     if spans.is_empty() {
         return Ok(());
     }

@@ -54,7 +54,7 @@ pub async fn name_on_failure<T>(
 /// Records who blocks one of the sessions. An unreachable database is the failure of the work itself.
 async fn watch(options: &PgConnectOptions, pids: &Mutex<Vec<i32>>, seen: &mut Option<(String, Instant)>) {
     loop {
-        if let Ok(mut connection) = session::open(options).await {
+        if let Ok(mut connection) = session::open_session(options).await {
             loop {
                 let waiting = pids.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let sql = holders("pid IN (SELECT unnest(pg_blocking_pids(one)) FROM unnest($1::int[]) AS one)");

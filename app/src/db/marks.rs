@@ -8,7 +8,7 @@ use super::journal;
 use crate::chain::Chain;
 
 /// Records the chain as of `sequence`, the end of a batch.
-pub async fn insert(connection: &mut PgConnection, sequence: i64, chain: Chain) -> sqlx::Result<()> {
+pub async fn insert_mark(connection: &mut PgConnection, sequence: i64, chain: Chain) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO history_marks (sequence, chain) VALUES ($1, $2) ON CONFLICT (sequence) DO NOTHING")
         .bind(sequence)
         .bind(chain.bytes().as_slice())

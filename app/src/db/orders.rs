@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 const MICROSECONDS_PER_MINUTE: Time = 60_000_000;
 /// `order_id_floor` in the migration uses the same divisor.
-pub const fn minute(time: Time) -> i64 {
+pub const fn minute_of_row(time: Time) -> i64 {
     time.div_euclid(MICROSECONDS_PER_MINUTE)
 }
 
@@ -22,7 +22,7 @@ const COPY: &str =
 const COLUMNS: i16 = 24;
 
 /// Orders that are not in the table yet.
-pub async fn insert<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
+pub async fn insert_orders<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
     let mut rows = CopyRows::default();
     for order in orders {
         push(&mut rows, order);

@@ -4,7 +4,7 @@ use exchange_core::PreventedRecord;
 use sqlx::PgConnection;
 
 /// The prevented matches of one chunk. Rows that exist are not changed.
-pub async fn insert(connection: &mut PgConnection, matches: &[PreventedRecord]) -> sqlx::Result<()> {
+pub async fn insert_prevented(connection: &mut PgConnection, matches: &[PreventedRecord]) -> sqlx::Result<()> {
     if matches.is_empty() {
         return Ok(());
     }

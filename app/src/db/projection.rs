@@ -36,8 +36,8 @@ pub struct Position {
 }
 
 /// A session for the projector.
-pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let mut connection = session::open(&options.clone().application_name("exchange-projector")).await?;
+pub async fn connect_projector(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let mut connection = session::open_session(&options.clone().application_name("exchange-projector")).await?;
     session::refuse_transaction_pooling(&mut connection, options).await?;
     sqlx::raw_sql(SESSION).execute(&mut connection).await?;
     super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
@@ -46,7 +46,7 @@ pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
 
 /// Tries to become the projector: takes the lock and increments the epoch. Returns the epoch, or `None` while another session has
 /// the lock.
-pub async fn claim(connection: &mut PgConnection, holder: &str) -> sqlx::Result<Option<i64>> {
+pub async fn claim_projection(connection: &mut PgConnection, holder: &str) -> sqlx::Result<Option<i64>> {
     let held: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *connection).await?;
     if !held {
         return Ok(None);

@@ -8,7 +8,7 @@ use super::{
     archives::{self, Archive},
     declarations, journal, marks,
 };
-use crate::{chain::Chain, journal_archive::Batch};
+use crate::{chain::Chain, journal_archive::ArchivedBatch};
 
 /// Payload bytes of one INSERT.
 const INSERT_BYTES: usize = 8 * 1024 * 1024;
@@ -65,10 +65,10 @@ pub async fn refuse_content(connection: &mut PgConnection) -> anyhow::Result<()>
 }
 
 /// All or nothing.
-pub async fn write(
+pub async fn write_recovered(
     connection: &mut PgConnection,
     history: &NewHistory<'_>,
-    batches: &[Batch],
+    batches: &[ArchivedBatch],
     archive: &[Archive],
     keys: &[ApiKey],
 ) -> anyhow::Result<()> {
@@ -91,10 +91,10 @@ pub async fn write(
         archives::adopt(&mut transaction, row).await.with_context(|| row.object_key.clone())?;
     }
     if base > 0 {
-        marks::insert(&mut transaction, base, chain).await?;
+        marks::insert_mark(&mut transaction, base, chain).await?;
     }
     let NewHistory { actor, reason, lost_through, .. } = history;
-    declarations::insert(&mut transaction, declarations::LOSS, actor, reason, *lost_through).await?;
+    declarations::insert_declaration(&mut transaction, declarations::LOSS, actor, reason, *lost_through).await?;
     for key in keys {
         api_keys::restore(&mut transaction, key).await.context("failed to write the API keys")?;
     }
@@ -104,7 +104,7 @@ pub async fn write(
     transaction.commit().await.context("failed to commit the recovery: the database is unchanged")
 }
 
-async fn insert_batches(connection: &mut PgConnection, batches: &[Batch]) -> sqlx::Result<()> {
+async fn insert_batches(connection: &mut PgConnection, batches: &[ArchivedBatch]) -> sqlx::Result<()> {
     let mut rest = batches;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -114,7 +114,7 @@ async fn insert_batches(connection: &mut PgConnection, batches: &[Batch]) -> sql
         });
         let count = fitting.count().max(1);
         let (part, after) = rest.split_at(count);
-        let numbers = |number: fn(&Batch) -> i64| part.iter().map(number).collect::<Vec<i64>>();
+        let numbers = |number: fn(&ArchivedBatch) -> i64| part.iter().map(number).collect::<Vec<i64>>();
         sqlx::query(
             "INSERT INTO journal (first_seq, last_seq, epoch, checksum, payload)
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])",

@@ -12,23 +12,23 @@ pub const FRESH_SECONDS: f64 = 10.0;
 const PEERS: i64 = 16;
 
 /// Sequence, SHA-256 and chain of a hashed state.
-pub type Compared = (i64, [u8; 32], Option<Chain>);
+pub type HashedState = (i64, [u8; 32], Option<Chain>);
 
 /// The report of a server.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct ServerReport {
     pub address: String,
     /// Its clock less the database's, µs.
     pub clock_offset: Time,
     /// Why the server refuses this database; `None`: it follows it.
     pub refusal: Option<String>,
     /// Sequence, SHA-256 and chain of the last state that the server hashed.
-    pub compared: Option<Compared>,
+    pub compared: Option<HashedState>,
 }
 
 /// A recent report of a server, read by another process.
 #[derive(Debug, Clone, FromRow)]
-pub struct Reported {
+pub struct ReportedServer {
     pub address: String,
     pub clock_offset: Time,
     pub refusal: Option<String>,
@@ -38,7 +38,7 @@ pub struct Reported {
 }
 
 /// A crash that loses a report is harmless, so the commit waits neither for the disk nor for a standby.
-pub async fn report(connection: &mut PgConnection, report: &Report) -> sqlx::Result<()> {
+pub async fn record_report(connection: &mut PgConnection, report: &ServerReport) -> sqlx::Result<()> {
     let (sequence, state, chain) = match &report.compared {
         Some((sequence, state, chain)) => {
             (Some(*sequence), Some(state.as_slice()), chain.as_ref().map(|chain| chain.bytes().as_slice()))
@@ -78,7 +78,7 @@ pub async fn peers(connection: &mut PgConnection, own: &str) -> sqlx::Result<Vec
 }
 
 /// Every running server, by its report.
-pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<Reported>> {
+pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<ReportedServer>> {
     sqlx::query_as(
         "SELECT address, clock_offset, refusal, compared_seq, compared_state, compared_chain FROM replicas
          WHERE reported_at > clock_timestamp() - make_interval(secs => $1) ORDER BY address",
@@ -90,7 +90,7 @@ pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<Reported>>
 
 /// Clock and settings of the database.
 #[derive(Debug, Clone, Copy, FromRow)]
-pub struct Seen {
+pub struct DatabaseFacts {
     /// Its clock, µs since the Unix epoch.
     pub clock: Time,
     /// Commits wait for a standby.
@@ -99,7 +99,7 @@ pub struct Seen {
     pub loss_declared: i64,
 }
 
-pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Seen> {
+pub async fn look(connection: &mut PgConnection) -> sqlx::Result<DatabaseFacts> {
     sqlx::query_as(
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS clock,
                 current_setting('synchronous_standby_names') <> '' AS waits_for_standbys,

@@ -19,7 +19,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 const SETTINGS: &str = "SET jit = off";
 
 /// A session with the settings of every session.
-pub async fn open(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+pub async fn open_session(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(options).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
     Ok(connection)
@@ -36,10 +36,10 @@ pub fn pool(size: u32) -> PgPoolOptions {
 }
 
 /// Connects for the journal. Acknowledged commits must be durable, so this session waits for the disk even if the server's default does not.
-pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+pub async fn connect_session(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let options = options.clone().application_name("exchange journal").disable_statement_logging();
     let connecting = async {
-        let mut connection = open(&options).await?;
+        let mut connection = open_session(&options).await?;
         refuse_transaction_pooling(&mut connection, &options).await?;
         sqlx::query(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",

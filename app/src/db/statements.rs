@@ -69,7 +69,13 @@ pub struct TransferLine {
     pub credit_bucket: i16,
 }
 
-pub async fn insert(connection: &mut PgConnection, id: Uuid, account: AccountId, start: Time, end: Time) -> sqlx::Result<()> {
+pub async fn insert_statement(
+    connection: &mut PgConnection,
+    id: Uuid,
+    account: AccountId,
+    start: Time,
+    end: Time,
+) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO statements (id, account, period_start, period_end) VALUES ($1::text::uuid, $2, $3, $4)")
         .bind(id.to_string())
         .bind(account as i32)
@@ -80,7 +86,7 @@ pub async fn insert(connection: &mut PgConnection, id: Uuid, account: AccountId,
     Ok(())
 }
 
-pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Statement>> {
+pub async fn find_statement(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Statement>> {
     sqlx::query_as(
         "SELECT id::text, account, period_start, period_end, status, object_key FROM statements WHERE id = $1::text::uuid",
     )
@@ -90,7 +96,7 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Optio
 }
 
 /// Statements of the account that are not written yet.
-pub async fn pending(connection: &mut PgConnection, account: AccountId) -> sqlx::Result<i64> {
+pub async fn pending_statements(connection: &mut PgConnection, account: AccountId) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT count(*) FROM statements WHERE account = $1 AND status = 'pending'")
         .bind(account as i32)
         .fetch_one(connection)

@@ -7,7 +7,7 @@ use exchange_core::{State, batch, command::Command, event::Event, money::Time};
 use tokio::sync::oneshot;
 
 use super::{
-    handle::{Answer, Reply, Submission, SubmitError},
+    handle::{CommandReply, CommandResult, Submission, SubmitError},
     order_limits::OrderLimits,
     spans::{Durable, Traced},
 };
@@ -35,8 +35,8 @@ pub(super) struct Batch {
 }
 
 struct Waiting {
-    to: oneshot::Sender<Answer>,
-    answer: Answer,
+    to: oneshot::Sender<CommandResult>,
+    answer: CommandResult,
     arrived: Instant,
 }
 
@@ -75,7 +75,7 @@ impl Batch {
             };
             self.encode_from(before, state);
             decided
-                .map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence(), unfilled })
+                .map(|outcome| CommandReply { outcome, time: state.now(), sequence: state.sequence(), unfilled })
                 .map_err(SubmitError::Refused)
         };
         if let Some((span, decide_begun)) = traced {

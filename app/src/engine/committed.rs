@@ -28,7 +28,7 @@ use super::{
 use crate::chain::Chain;
 
 /// The committed read model, shared by readers and the one task that folds.
-pub type Shared = Arc<RwLock<Committed>>;
+pub type SharedState = Arc<RwLock<Committed>>;
 
 /// Receives the first fill of each order during the fold.
 pub trait FirstFills: std::fmt::Debug + Send + Sync {
@@ -53,10 +53,10 @@ pub struct Committed {
     /// Sequence of the state, after each batch.
     progress: watch::Sender<u64>,
     /// `None`: the state came from a snapshot of unknown history.
-    history: Option<History>,
+    history: Option<HistoryView>,
     /// Captures the state at each turn of a minute; off during a recovery, which replays many.
     comparing: bool,
-    checkpoint: Option<(State, Option<History>)>,
+    checkpoint: Option<(State, Option<HistoryView>)>,
     /// Hash of the current window, for the comparison with other replicas.
     window: Window,
     fingerprints: Arc<Fingerprints>,
@@ -64,14 +64,14 @@ pub struct Committed {
 
 /// The identity of the history at the committed state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct History {
+pub struct HistoryView {
     /// The chain after the last batch.
     pub chain: Chain,
     /// First sequence of the last batch, and the chain before it; `None`: no batch has been folded yet.
     pub last: Option<(i64, Chain)>,
 }
 
-impl History {
+impl HistoryView {
     /// Before the first batch that is folded.
     pub const fn at(chain: Chain) -> Self {
         Self { chain, last: None }
@@ -141,18 +141,18 @@ impl Committed {
     }
 
     /// History of the journal up to the state's sequence.
-    pub const fn history(&self) -> Option<History> {
+    pub const fn history(&self) -> Option<HistoryView> {
         self.history
     }
 
     /// Sets the history before anything is applied.
-    pub const fn begin_history(&mut self, history: Option<History>) {
+    pub const fn begin_history(&mut self, history: Option<HistoryView>) {
         self.history = history;
     }
 
     /// Applies one committed batch and records `history` as the journal's identity after it. Captures the state at each turn of a
     /// minute. Every process captures at the same sequence, so the comparison needs no coordination.
-    pub fn apply_batch(&mut self, events: &[Event], history: Option<History>) {
+    pub fn apply_batch(&mut self, events: &[Event], history: Option<HistoryView>) {
         let (before, window) = (minute(self.state.now()), fingerprint::window(self.state.now()));
         self.apply(events);
         self.history = history;
@@ -185,7 +185,7 @@ impl Committed {
     }
 
     /// Takes the last captured state.
-    pub const fn take_checkpoint(&mut self) -> Option<(State, Option<History>)> {
+    pub const fn take_checkpoint(&mut self) -> Option<(State, Option<HistoryView>)> {
         self.checkpoint.take()
     }
 

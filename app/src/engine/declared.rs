@@ -23,7 +23,7 @@ pub(super) struct Declared {
 impl Declared {
     /// Reads the declarations that are not journalled yet.
     pub async fn read(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        self.pending = within(declarations::pending(connection)).await?;
+        self.pending = within(declarations::pending_declarations(connection)).await?;
         Ok(())
     }
 

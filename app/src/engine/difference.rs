@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    committed::{Committed, History},
+    committed::{Committed, HistoryView},
     replay::{Expected, Rebuilt, catch_up},
     shared::Shared,
 };
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Waits for differences while the engine has an owner.
-pub(super) async fn watch(shared: Weak<Shared>, pool: PgPool, media: Option<Media>) {
+pub(super) async fn watch_difference(shared: Weak<Shared>, pool: PgPool, media: Option<Media>) {
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let fingerprints = Arc::clone(strong.committed.read().fingerprints());
@@ -99,15 +99,15 @@ async fn rebuild(pool: &PgPool, media: Option<&Media>, through: i64) -> anyhow::
         base = snapshot::first_whole(media, found.own).await?;
     }
     let (state, history) = match base {
-        Some((name, state)) => (state, name.chain.map(History::at)),
+        Some((name, state)) => (state, name.chain.map(HistoryView::at)),
         None => {
             if journal::begins(&mut connection).await?.is_some_and(|begins| begins > 1) {
                 bail!("the journal does not begin at sequence 1, and the bucket has no snapshot of it");
             }
-            (State::new(), Some(History::at(Chain::GENESIS)))
+            (State::new(), Some(HistoryView::at(Chain::GENESIS)))
         }
     };
-    let (market_data, projected) = history::load(pool).await?;
+    let (market_data, projected) = history::load_market_data(pool).await?;
     let mut expected = Expected { sequence: state.sequence() as i64 + 1, epoch: 0, history };
     let mut committed = Committed::new(state, market_data, projected);
     committed.begin_history(history);

@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The outcome according to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum DoubtOutcome {
     Committed,
     Lost,
 }
@@ -44,21 +44,21 @@ impl Doubt {
     }
 
     /// Answers the clients that still wait. The batch must be in the committed state by now, or can never be in the journal.
-    pub fn resolve(self, found: Found) {
+    pub fn resolve(self, found: DoubtOutcome) {
         let label = match found {
-            Found::Committed => "committed",
-            Found::Lost => "lost",
+            DoubtOutcome::Committed => "committed",
+            DoubtOutcome::Lost => "lost",
         };
         tracing::warn!(identity = ?self.identity, found = label, "found the outcome of a commit in the journal");
         let Some(mut in_doubt) = self.waiters.lock().take() else { return };
         self.metrics.unknown_commits.with_label_values(&[label]).inc();
         match found {
-            Found::Committed => {
+            DoubtOutcome::Committed => {
                 in_doubt.batch.answer(|arrived| self.metrics.acknowledge.observe(arrived.elapsed().as_secs_f64()));
                 let now = std::time::Instant::now();
                 spans::of_batch(&in_doubt.batch.take_traced(), &self.identity.durable(in_doubt.sent, now, now));
             }
-            Found::Lost => in_doubt.batch.answer_all(&SubmitError::Unavailable),
+            DoubtOutcome::Lost => in_doubt.batch.answer_all(&SubmitError::Unavailable),
         }
     }
 }

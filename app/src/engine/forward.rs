@@ -27,7 +27,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::handle::{Answer, RESERVED_SHARE, Reply, SubmitError};
+use super::handle::{CommandReply, CommandResult, RESERVED_SHARE, SubmitError};
 use crate::metrics::FollowerMetrics;
 
 /// Time for which a command waits for a leader, and time for which the loss of the leader may last before commands are refused at
@@ -38,8 +38,8 @@ const COMPLETING: Duration = Duration::from_secs(1);
 
 /// The answer to a forwarded command.
 #[derive(Debug)]
-pub(super) enum Ended {
-    Answered(Answer),
+pub(super) enum ForwardEnd {
+    Answered(CommandResult),
     /// Certainly not executed, and this replica leads now.
     LeadsHere,
 }
@@ -72,7 +72,7 @@ struct Entry {
     sent: Option<u64>,
     /// The leader could not decide it: certainly not executed.
     held: bool,
-    answer: oneshot::Sender<Ended>,
+    answer: oneshot::Sender<ForwardEnd>,
 }
 
 /// A command for the link.
@@ -92,7 +92,7 @@ impl Forward {
     }
 
     /// Waits for the durable answer to `command`. `leads_here` is checked once the command is in the table.
-    pub(super) async fn submit(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> Ended {
+    pub(super) async fn submit(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> ForwardEnd {
         // Without an exporter the request's own span identifies the hop.
         let hop = match Sampled::current() {
             Some(_) => tracing::error_span!("forward", otel.kind = "client"),
@@ -101,7 +101,7 @@ impl Forward {
         self.hop(command, valid_until, leads_here).instrument(hop).await
     }
 
-    async fn hop(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> Ended {
+    async fn hop(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> ForwardEnd {
         let arrived = Instant::now();
         let (answer, mut waiter) = oneshot::channel();
         let id = rand::random();
@@ -109,11 +109,11 @@ impl Forward {
             let mut table = self.table.lock();
             let deadline = arrived.min(table.alone_since.unwrap_or(arrived)) + HOLD;
             if deadline <= arrived {
-                return self.ended(Ended::Answered(Err(SubmitError::Unavailable)));
+                return self.ended(ForwardEnd::Answered(Err(SubmitError::Unavailable)));
             }
             let limit = if command.is_cancel() { self.limit + (self.limit / RESERVED_SHARE).max(1) } else { self.limit };
             if table.entries.len() >= limit {
-                return self.ended(Ended::Answered(Err(SubmitError::Busy)));
+                return self.ended(ForwardEnd::Answered(Err(SubmitError::Busy)));
             }
             let traceparent = service_kit::trace::traceparent();
             table.entries.insert(id, Entry { command, valid_until, traceparent, sent: None, held: false, answer });
@@ -123,18 +123,18 @@ impl Forward {
         // Removes the command if its client disconnects.
         let waiting = Waiting { forward: self, id };
         if leads_here() && self.take(id).is_some() {
-            return Ended::LeadsHere;
+            return ForwardEnd::LeadsHere;
         }
         self.wake.notify_one();
         let ended = match timeout_at(deadline, &mut waiter).await {
-            Ok(answered) => answered.unwrap_or(Ended::Answered(Err(SubmitError::Unknown))),
+            Ok(answered) => answered.unwrap_or(ForwardEnd::Answered(Err(SubmitError::Unknown))),
             Err(_) => match self.take(id) {
-                Some(Entry { sent: None, .. } | Entry { held: true, .. }) => Ended::Answered(Err(SubmitError::Unavailable)),
-                Some(_) => Ended::Answered(Err(SubmitError::Unknown)),
+                Some(Entry { sent: None, .. } | Entry { held: true, .. }) => ForwardEnd::Answered(Err(SubmitError::Unavailable)),
+                Some(_) => ForwardEnd::Answered(Err(SubmitError::Unknown)),
                 // The fold is completing it.
                 None => match timeout(COMPLETING, waiter).await {
                     Ok(Ok(ended)) => ended,
-                    _ => Ended::Answered(Err(SubmitError::Unknown)),
+                    _ => ForwardEnd::Answered(Err(SubmitError::Unknown)),
                 },
             },
         };
@@ -142,9 +142,9 @@ impl Forward {
         self.ended(ended)
     }
 
-    fn ended(&self, ended: Ended) -> Ended {
-        if let Ended::Answered(answer) = &ended {
-            self.metrics.forwarded.with_label_values(&[super::handle::outcome(answer)]).inc();
+    fn ended(&self, ended: ForwardEnd) -> ForwardEnd {
+        if let ForwardEnd::Answered(answer) = &ended {
+            self.metrics.forwarded.with_label_values(&[super::handle::outcome_label(answer)]).inc();
         }
         ended
     }
@@ -168,9 +168,9 @@ impl Forward {
     }
 
     /// The leader refused the command: nothing was executed.
-    pub(super) fn answer(&self, id: u128, answer: Answer) {
+    pub(super) fn answer(&self, id: u128, answer: CommandResult) {
         if let Some(entry) = self.take(id) {
-            let _ = entry.answer.send(Ended::Answered(answer));
+            let _ = entry.answer.send(ForwardEnd::Answered(answer));
         }
     }
 
@@ -191,7 +191,7 @@ impl Forward {
             let expired = table.entries.get(&id).and_then(|entry| entry.valid_until).is_some_and(|until| now > until);
             if expired {
                 if let Some(entry) = table.entries.remove(&id) {
-                    let _ = entry.answer.send(Ended::Answered(Err(SubmitError::Expired)));
+                    let _ = entry.answer.send(ForwardEnd::Answered(Err(SubmitError::Expired)));
                 }
             } else if let Some(entry) = table.entries.get_mut(&id) {
                 entry.sent = None;
@@ -209,7 +209,7 @@ impl Forward {
         table.alone_since = None;
         table.unsent.clear();
         for (_, entry) in table.entries.drain() {
-            let _ = entry.answer.send(Ended::LeadsHere);
+            let _ = entry.answer.send(ForwardEnd::LeadsHere);
         }
     }
 
@@ -219,7 +219,7 @@ impl Forward {
         let sent: Vec<u128> = table.entries.iter().filter(|(_, entry)| entry.sent.is_some()).map(|(id, _)| *id).collect();
         for id in sent {
             if let Some(entry) = table.entries.remove(&id) {
-                let _ = entry.answer.send(Ended::Answered(Err(SubmitError::Unknown)));
+                let _ = entry.answer.send(ForwardEnd::Answered(Err(SubmitError::Unknown)));
             }
         }
     }
@@ -242,7 +242,7 @@ impl Forward {
                 && let Some(Entry { command, answer, .. }) = table.entries.remove(&executed.id)
             {
                 let first = index.saturating_sub(executed.events as usize);
-                spans.push_back(Span { first, marker: index, executed, command, answer });
+                spans.push_back(SequenceSpan { first, marker: index, executed, command, answer });
             }
         }
         (!spans.is_empty()).then_some(Completing { spans })
@@ -268,31 +268,31 @@ pub(super) const fn permitted(state: &State) -> bool {
 /// Commands of this replica in a batch that the fold applies.
 #[derive(Debug)]
 pub(super) struct Completing<'e> {
-    spans: VecDeque<Span<'e>>,
+    spans: VecDeque<SequenceSpan<'e>>,
 }
 
 /// Events of one command by index in the batch.
 #[derive(Debug)]
-pub(super) struct Span<'e> {
+pub(super) struct SequenceSpan<'e> {
     first: usize,
     pub marker: usize,
     pub executed: &'e CommandExecuted,
     pub command: Command,
-    answer: oneshot::Sender<Ended>,
+    answer: oneshot::Sender<ForwardEnd>,
 }
 
 impl<'e> Completing<'e> {
     /// The next command, if its events begin at `index` or before.
-    pub fn next_at(&mut self, index: usize) -> Option<Span<'e>> {
+    pub fn next_at(&mut self, index: usize) -> Option<SequenceSpan<'e>> {
         self.spans.pop_front_if(|span| span.first <= index)
     }
 }
 
-impl Span<'_> {
+impl SequenceSpan<'_> {
     /// Completes the command. `unfilled` is the count before its events with its orders, `state` the state after the marker.
     pub fn complete(self, outcome: Option<Outcome>, unfilled: OrderCount, state: &State) {
         let answer = match outcome {
-            Some(outcome) => Ok(Reply { outcome, time: state.now(), sequence: state.sequence(), unfilled }),
+            Some(outcome) => Ok(CommandReply { outcome, time: state.now(), sequence: state.sequence(), unfilled }),
             None => {
                 tracing::error!(
                     id = self.executed.id,
@@ -303,6 +303,6 @@ impl Span<'_> {
                 Err(SubmitError::Unknown)
             }
         };
-        let _ = self.answer.send(Ended::Answered(answer));
+        let _ = self.answer.send(ForwardEnd::Answered(answer));
     }
 }

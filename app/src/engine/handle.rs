@@ -43,7 +43,7 @@ pub enum SubmitError {
 
 /// A durable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct CommandReply {
     pub outcome: Outcome,
     /// Journal time of the command: `transactTime`, µs.
     pub time: Time,
@@ -53,7 +53,7 @@ pub struct Reply {
     pub unfilled: OrderCount,
 }
 
-pub(super) type Answer = Result<Reply, SubmitError>;
+pub(super) type CommandResult = Result<CommandReply, SubmitError>;
 
 /// A command in the leader's queue.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub(super) struct Submission {
     pub arrived: Instant,
     /// The request's span, if it is exported.
     pub span: Option<Sampled>,
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<CommandResult>,
 }
 
 /// Additional queue space, as a fraction of the limit, for operators and for commands that free resources.
@@ -101,19 +101,19 @@ impl Queue {
         self.sender.max_capacity() - self.sender.capacity()
     }
 
-    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Answer {
+    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> CommandResult {
         let name = command.name();
         let answer = match self.enqueue(command, None, valid_until) {
             // The leader answers every accepted command. A lost answer means that the outcome is unknown.
             Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
             Err(error) => Err(error),
         };
-        self.metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+        self.metrics.commands.with_label_values(&[name, outcome_label(&answer)]).inc();
         answer
     }
 
     /// Queues a follower's command at once; the result waits for its answer.
-    pub fn enqueue_forwarded(&self, id: u128, command: Command, valid_until: Option<Time>) -> BoxFuture<'static, Answer> {
+    pub fn enqueue_forwarded(&self, id: u128, command: Command, valid_until: Option<Time>) -> BoxFuture<'static, CommandResult> {
         let (name, metrics) = (command.name(), self.metrics.clone());
         let queued = self.enqueue(command, Some(id), valid_until);
         let waiting = async move {
@@ -121,7 +121,7 @@ impl Queue {
                 Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
                 Err(error) => Err(error),
             };
-            metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+            metrics.commands.with_label_values(&[name, outcome_label(&answer)]).inc();
             answer
         };
         waiting.boxed()
@@ -132,7 +132,7 @@ impl Queue {
         command: Command,
         forwarded: Option<u128>,
         valid_until: Option<Time>,
-    ) -> Result<oneshot::Receiver<Answer>, SubmitError> {
+    ) -> Result<oneshot::Receiver<CommandResult>, SubmitError> {
         if !self.is_open() {
             return Err(SubmitError::Unavailable);
         }
@@ -151,7 +151,7 @@ impl Queue {
     }
 }
 
-pub(super) const fn outcome(answer: &Answer) -> &'static str {
+pub(super) const fn outcome_label(answer: &CommandResult) -> &'static str {
     match answer {
         Ok(_) => "accepted",
         Err(SubmitError::Refused(_) | SubmitError::TooManyOrders(_)) => "refused",

@@ -16,7 +16,7 @@ const CLOCK_TOLERANCE: Time = 500_000;
 
 /// Whether this replica may claim the lead now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum HeadVerdict {
     Claim,
     /// The text tells an operator the condition to wait for.
     Wait(String),
@@ -32,17 +32,17 @@ pub(super) fn check_clock(clock: Time, journal: Time) -> Result<(), String> {
 }
 
 /// `held` is the epoch of this replica's own last term, whose lease it need not wait for. `clock` and `journal` in µs.
-pub(super) fn judge(head: &Head, held: Option<i64>, clock: Time, journal: Time) -> Verdict {
+pub(super) fn judge(head: &Head, held: Option<i64>, clock: Time, journal: Time) -> HeadVerdict {
     if let Err(reason) = check_clock(clock, journal) {
-        return Verdict::Wait(reason);
+        return HeadVerdict::Wait(reason);
     }
     let own = held == Some(head.epoch);
     // A leader whose session ended may not know it yet, and answers reads until its read lease ends.
     let ended = !head.backend_alive && head.beat_age_seconds > READ_LEASE.as_secs_f64();
     if head.released || own || ended || head.beat_age_seconds > LEASE_SECONDS {
-        return Verdict::Claim;
+        return HeadVerdict::Claim;
     }
-    Verdict::Wait(format!("standby: {} leads in epoch {}", head.address, head.epoch))
+    HeadVerdict::Wait(format!("standby: {} leads in epoch {}", head.address, head.epoch))
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
             ("free, this clock far behind", Head { released: true, ..LEADS }, None, -501_000, false),
         ];
         for (name, head, held, clock, claims) in rows {
-            assert_eq!(judge(&head, held, clock, 0) == Verdict::Claim, claims, "{name}");
+            assert_eq!(judge(&head, held, clock, 0) == HeadVerdict::Claim, claims, "{name}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{lag::Behind, shared::Shared};
 const MEASURE: Duration = Duration::from_millis(200);
 
 /// Measures while the engine has an owner. A lag above `bound` closes `latch`.
-pub(super) async fn watch(shared: Weak<Shared>, latch: Latch, bound: Duration) {
+pub(super) async fn watch_lag(shared: Weak<Shared>, latch: Latch, bound: Duration) {
     let mut late = false;
     loop {
         let Some(shared) = shared.upgrade() else { return };

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::{Batch, Identity},
-    committed::History,
+    committed::HistoryView,
     gauges::TradeCounters,
     handle::{Submission, SubmitError},
     head::BEAT,
@@ -53,7 +53,7 @@ async fn ended(statement: &mut Option<Statement>) -> Done {
 }
 
 /// How a term ended.
-pub(super) enum Ended {
+pub(super) enum LeadEnd {
     /// On request: everything accepted is answered, the head is released.
     Stopped,
     /// This replica must not lead any longer and becomes a follower. Everything accepted is answered, the head is released.
@@ -101,7 +101,7 @@ pub(super) struct Leader<'a> {
     statement: Option<Statement>,
     in_flight: Option<InDoubt>,
     /// History of the journal up to the last sent batch.
-    history: Option<History>,
+    history: Option<HistoryView>,
     pending: Batch,
     /// An answered batch whose memory is reused.
     spare: Batch,
@@ -157,17 +157,17 @@ impl<'a> Leader<'a> {
 
     /// Leads until stopped, deposed or disconnected. The caller has opened the queue; this function closes it at the end. Returns the
     /// connection if it still works.
-    pub async fn lead(mut self, stop: &CancellationToken) -> (Ended, Option<PgConnection>) {
+    pub async fn lead(mut self, stop: &CancellationToken) -> (LeadEnd, Option<PgConnection>) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut step_down, mut accused) = (self.shared.step_down.subscribe(), self.shared.accused.subscribe());
         let ended = loop {
             self.send();
             if stop.is_cancelled() && self.is_done() {
-                break Ended::Stopped;
+                break LeadEnd::Stopped;
             }
             if let Some(reason) = self.leaving.take_if(|_| self.statement.is_none() && self.pending.is_empty()) {
-                break Ended::SteppedDown(reason);
+                break LeadEnd::SteppedDown(reason);
             }
             // A closed and empty queue would return immediately in an endless loop.
             let takes = self.takes() && !(self.submissions.is_closed() && self.submissions.is_empty());
@@ -182,9 +182,9 @@ impl<'a> Leader<'a> {
                         }
                         Ok((connection, false)) => {
                             self.connection = Some(connection);
-                            break Ended::Deposed;
+                            break LeadEnd::Deposed;
                         }
-                        Err(error) => break Ended::Lost { error, in_doubt: self.in_flight.take() },
+                        Err(error) => break LeadEnd::Lost { error, in_doubt: self.in_flight.take() },
                     }
                 }
                 // Commands accepted before the stop are still decided, committed and answered.
@@ -382,7 +382,7 @@ impl<'a> Leader<'a> {
                 checksum: identity.checksum,
                 payload: &payload,
             };
-            let (appended, warned) = warnings.watch(journal::append(&mut connection, append)).await;
+            let (appended, warned) = warnings.watch(journal::append_batch(&mut connection, append)).await;
             match appended {
                 Ok(true) if warned => {
                     Err(sqlx::Error::Protocol("the server warned during a commit; the batch may be missing on a standby".into()))
@@ -433,7 +433,7 @@ impl<'a> Leader<'a> {
     }
 
     /// Answers every waiting client except those of the batch in doubt.
-    async fn end(mut self, ended: Ended) -> (Ended, Option<PgConnection>) {
+    async fn end(mut self, ended: LeadEnd) -> (LeadEnd, Option<PgConnection>) {
         self.shared.queue.set_open(false);
         self.shared.lease.end();
         // Never sent, or rejected by the fence: certainly not executed.
@@ -444,7 +444,7 @@ impl<'a> Leader<'a> {
         if let Some(mut refused) = self.in_flight.take() {
             refused.batch.answer_all(&SubmitError::Unavailable);
         }
-        if let (Ended::Stopped | Ended::SteppedDown(_), Some(connection)) = (&ended, &mut self.connection)
+        if let (LeadEnd::Stopped | LeadEnd::SteppedDown(_), Some(connection)) = (&ended, &mut self.connection)
             && let Err(error) = head::release(connection, self.epoch).await
         {
             tracing::warn!(%error, "failed to release the lead; a standby takes it after this connection closes");

@@ -52,9 +52,9 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use committed::Committed;
 pub use forward::HOLD;
-pub use handle::{Reply, SubmitError};
+pub use handle::{CommandReply, SubmitError};
 pub use order_limits::{OrderLimits, TooManyOrders};
-pub use reads::ReadError;
+pub use reads::ReadsError;
 pub use replica::Replica;
 
 use crate::{
@@ -63,7 +63,7 @@ use crate::{
 };
 
 /// The parts of a replica.
-pub struct Parts {
+pub struct EngineParts {
     /// For the journal's own connection.
     pub database: PgConnectOptions,
     /// For all other uses.
@@ -95,7 +95,7 @@ pub struct Engine {
 }
 
 /// Creates an engine and the task that drives it. Call it inside the runtime.
-pub fn start(parts: Parts) -> (Engine, Replica) {
+pub fn start(parts: EngineParts) -> (Engine, Replica) {
     parts.metrics.start_at_zero();
     parts.follower.start_at_zero();
     let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
@@ -108,15 +108,15 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         Arc::new(shared::Shared::new(queue, committed, metrics, forward, parts.clock, parts.order_limits, parts.pool.clone()));
     let latches = latches::Latches::new(&parts.health);
     let following = parts.health.latch("following", "not measured yet");
-    tokio::spawn(lag_latch::watch(Arc::downgrade(&shared), following, parts.lag_max));
+    tokio::spawn(lag_latch::watch_lag(Arc::downgrade(&shared), following, parts.lag_max));
     let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
-    tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token.clone(), batches));
-    tokio::spawn(weight_reports::report(Arc::downgrade(&shared)));
-    tokio::spawn(difference::watch(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
-    tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
+    tokio::spawn(link::client::follow_leader(Arc::downgrade(&shared), parts.token.clone(), batches));
+    tokio::spawn(weight_reports::report_weights(Arc::downgrade(&shared)));
+    tokio::spawn(difference::watch_difference(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
+    tokio::spawn(watch::report_server(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {
         tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
-        let shipping = ship::Parts { pool: parts.pool.clone(), media: media.clone(), metrics: parts.ship };
+        let shipping = ship::ShipParts { pool: parts.pool.clone(), media: media.clone(), metrics: parts.ship };
         tokio::spawn(ship::run(Arc::downgrade(&shared), shipping));
     }
     tokio::spawn(gauges::refresh(Arc::downgrade(&shared), parts.health));
@@ -151,7 +151,7 @@ impl Engine {
     ///
     /// Returns `Unavailable` if no replica led within [`forward::HOLD`], and `Unknown` if the command was sent to a leader that
     /// did not answer.
-    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Result<Reply, SubmitError> {
+    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Result<CommandReply, SubmitError> {
         let queue = &self.shared.queue;
         let forwards = || command.is_forwarded() && forward::permitted(&self.shared.committed.read().state);
         loop {
@@ -165,8 +165,8 @@ impl Engine {
                 return queue.submit(command, valid_until).await;
             }
             match self.shared.forward.submit(command.clone(), valid_until, || queue.is_open()).await {
-                forward::Ended::Answered(answer) => return answer,
-                forward::Ended::LeadsHere => {}
+                forward::ForwardEnd::Answered(answer) => return answer,
+                forward::ForwardEnd::LeadsHere => {}
             }
         }
     }
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Shares request weights with the other replicas.
-    pub fn share_weights(&self, table: Arc<dyn weights::Table>) {
+    pub fn share_weights(&self, table: Arc<dyn weights::WeightTable>) {
         self.shared.weights.share(table);
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Peers {
 
 /// A peer that knows the highest confirmed sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct ConfirmedPeer {
     pub sequence: i64,
     pub address: String,
 }
@@ -36,9 +36,9 @@ impl Peers {
     }
 
     /// The highest sequence that a peer at `addresses` knows to be confirmed.
-    pub async fn confirmed(&self, addresses: Vec<String>) -> Option<Known> {
+    pub async fn confirmed(&self, addresses: Vec<String>) -> Option<ConfirmedPeer> {
         let mut asked: FuturesUnordered<_> = addresses.into_iter().map(|address| self.ask(address)).collect();
-        let mut highest: Option<Known> = None;
+        let mut highest: Option<ConfirmedPeer> = None;
         while let Some(answer) = asked.next().await {
             if let Some(known) = answer
                 && highest.as_ref().is_none_or(|highest| known.sequence > highest.sequence)
@@ -49,14 +49,14 @@ impl Peers {
         highest
     }
 
-    async fn ask(&self, address: String) -> Option<Known> {
+    async fn ask(&self, address: String) -> Option<ConfirmedPeer> {
         let asked = async {
             let reply = self.client.get(format!("http://{address}{PATH}")).bearer_auth(self.token.expose()).send().await?;
             reply.error_for_status()?.text().await
         };
         let answer: reqwest::Result<String> = asked.await;
         match answer {
-            Ok(text) => text.trim().parse().ok().map(|sequence| Known { sequence, address }),
+            Ok(text) => text.trim().parse().ok().map(|sequence| ConfirmedPeer { sequence, address }),
             Err(error) => {
                 tracing::debug!(%error, peer = address, "a peer did not state its confirmed sequence");
                 None

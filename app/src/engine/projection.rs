@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::committed::Shared;
+use super::committed::SharedState;
 use crate::db::history;
 
 /// Interval between polls of the projector's position.
@@ -16,10 +16,10 @@ const POLL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`. While the database is unreachable it only waits: memory then retains its events, within its bound.
-pub async fn follow(pool: PgPool, committed: Shared, stop: CancellationToken) {
+pub async fn follow_projection(pool: PgPool, committed: SharedState, stop: CancellationToken) {
     let mut previous = 0;
     while stop.run_until_cancelled(sleep(POLL)).await.is_some() {
-        let Ok(Ok(position)) = timeout(DEADLINE, history::position(&pool)).await else { continue };
+        let Ok(Ok(position)) = timeout(DEADLINE, history::history_position(&pool)).await else { continue };
         // One round late, so that a read in progress still finds the events above its rows.
         if previous > committed.read().tail.floor() {
             committed.write().tail.prune(previous);
@@ -35,8 +35,8 @@ pub async fn follow(pool: PgPool, committed: Shared, stop: CancellationToken) {
     }
 }
 
-async fn mend(pool: &PgPool, committed: &Shared) {
-    match history::load(pool).await {
+async fn mend(pool: &PgPool, committed: &SharedState) {
+    match history::load_market_data(pool).await {
         Ok((market_data, sequence)) => {
             if committed.write().reload_market_data(market_data, sequence) {
                 tracing::info!(sequence, "reloaded market data: the tables have caught up with the state");

@@ -16,7 +16,7 @@ const CHECK: Duration = Duration::from_millis(250);
 
 /// Why a read cannot be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub enum ReadsError {
     #[error("no leader stated its committed sequence within {} s", DEADLINE.as_secs())]
     NoLeader,
     #[error("this replica did not apply the leader's committed sequence within {} s", DEADLINE.as_secs())]
@@ -29,7 +29,7 @@ impl Engine {
     /// # Errors
     ///
     /// Returns an error if no leader answered, or if this replica is too far behind.
-    pub async fn up_to_date(&self) -> Result<(), ReadError> {
+    pub async fn up_to_date(&self) -> Result<(), ReadsError> {
         let (shared, asked) = (&self.shared, std::time::Instant::now());
         if shared.is_leader() && shared.lease.proves(asked) {
             return Ok(());
@@ -58,7 +58,7 @@ impl Engine {
                 Err(_) => {}
             }
             if Instant::now() >= deadline {
-                return Err(ReadError::NoLeader);
+                return Err(ReadsError::NoLeader);
             }
         };
         let mut progress = shared.committed.read().progress();
@@ -66,7 +66,7 @@ impl Engine {
         shared.follower.read_wait.observe(begun.elapsed().as_secs_f64());
         match reached {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(ReadError::Behind),
+            _ => Err(ReadsError::Behind),
         }
     }
 }

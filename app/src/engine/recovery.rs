@@ -7,12 +7,12 @@ use exchange_core::{State, batch};
 use futures::StreamExt;
 use sqlx::{PgConnection, PgPool};
 
-use super::{committed::History, latches::Latches, replay::Expected, shared::Shared};
+use super::{committed::HistoryView, latches::Latches, replay::Expected, shared::Shared};
 use crate::{
     chain::Chain,
     db::{head, history, journal},
     media::Media,
-    snapshot::{self, Name},
+    snapshot::{self, SnapshotName},
     survey::{Survey, SurveyError},
 };
 
@@ -48,7 +48,7 @@ impl Recovery {
         (self.begun, self.running) = (Instant::now(), true);
         let (state, history) = self.base(shared, connection).await?;
         self.source = if state.sequence() > 0 { "snapshot" } else { "journal" };
-        let (market_data, projected) = history::load(&self.pool).await?;
+        let (market_data, projected) = history::load_market_data(&self.pool).await?;
         let sequence = state.sequence() as i64 + 1;
         {
             let mut committed = shared.committed.write();
@@ -79,7 +79,7 @@ impl Recovery {
         shared.step_down.send_replace(None);
         shared.metrics.history_checked.set(1);
         let reason = match snapshot::first_whole(media, found.own).await {
-            Ok(Some((name, state))) => return Ok((state, name.chain.map(History::at))),
+            Ok(Some((name, state))) => return Ok((state, name.chain.map(HistoryView::at))),
             Ok(None) => "the bucket has no snapshot of this journal".to_owned(),
             Err(error) => format!("no snapshot can be read: {error:#}"),
         };
@@ -98,7 +98,7 @@ impl Recovery {
 
     /// Trading continues without the bucket: a task polls it until it answers.
     async fn unchecked(&self, shared: &Shared, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let ends_at = head::read(connection).await?.last_seq;
+        let ends_at = head::read_head(connection).await?.last_seq;
         let mut since = shared.unchecked_since.lock();
         *since = Some(since.map_or(ends_at, |since| since.min(ends_at)));
         shared.metrics.history_checked.set(0);
@@ -127,10 +127,10 @@ impl Recovery {
 }
 
 /// A state and the identity of its history.
-type Base = (State, Option<History>);
+type Base = (State, Option<HistoryView>);
 
 fn genesis() -> Base {
-    (State::new(), Some(History::at(Chain::GENESIS)))
+    (State::new(), Some(HistoryView::at(Chain::GENESIS)))
 }
 
 async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Result<Base, NotYet> {
@@ -144,9 +144,11 @@ async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Re
 }
 
 /// The newest of `names` (of the first format, newest first) that a replay from the previous snapshot reproduces.
-async fn first_format(media: &Media, connection: &mut PgConnection, names: &[Name]) -> Result<Option<State>, NotYet> {
+async fn first_format(media: &Media, connection: &mut PgConnection, names: &[SnapshotName]) -> Result<Option<State>, NotYet> {
     for pair in names.windows(2) {
-        let (Ok(newer), Ok(mut state)) = (snapshot::read(media, pair[0]).await, snapshot::read(media, pair[1]).await) else {
+        let (Ok(newer), Ok(mut state)) =
+            (snapshot::read_snapshot(media, pair[0]).await, snapshot::read_snapshot(media, pair[1]).await)
+        else {
             continue;
         };
         let mut batches = journal::stream(connection, state.sequence() as i64, newer.sequence() as i64);

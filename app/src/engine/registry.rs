@@ -13,12 +13,12 @@ const DRAIN: Duration = Duration::from_secs(11);
 /// The open connections by follower.
 #[derive(Debug, Default)]
 pub struct Registry {
-    links: Mutex<BTreeMap<u128, Arc<Link>>>,
+    links: Mutex<BTreeMap<u128, Arc<ReplicaLink>>>,
 }
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ReplicaLink {
     /// Cancelled when a newer connection replaces this one.
     pub replaced: CancellationToken,
     drained: watch::Sender<Option<Drained>>,
@@ -46,8 +46,8 @@ impl Registry {
 
     /// Registers a connection of `replica` after its earlier one has ended. `None`: the outcome of a command of the earlier one is
     /// unknown, so no barrier is possible in this term.
-    pub(super) async fn enter(&self, replica: u128) -> Option<Arc<Link>> {
-        let link = Arc::new(Link { replaced: CancellationToken::new(), drained: watch::Sender::new(None) });
+    pub(super) async fn enter(&self, replica: u128) -> Option<Arc<ReplicaLink>> {
+        let link = Arc::new(ReplicaLink { replaced: CancellationToken::new(), drained: watch::Sender::new(None) });
         let previous = self.links.lock().insert(replica, Arc::clone(&link));
         if let Some(previous) = previous {
             previous.replaced.cancel();
@@ -63,7 +63,7 @@ impl Registry {
     }
 
     /// Removes a connection without commands in doubt. One with such commands remains, so that it blocks its successors.
-    pub(super) fn leave(&self, replica: u128, link: &Arc<Link>) {
+    pub(super) fn leave(&self, replica: u128, link: &Arc<ReplicaLink>) {
         let mut links = self.links.lock();
         if links.get(&replica).is_some_and(|current| Arc::ptr_eq(current, link)) {
             links.remove(&replica);
@@ -71,7 +71,7 @@ impl Registry {
     }
 }
 
-impl Link {
+impl ReplicaLink {
     pub fn end(&self, drained: Drained) {
         self.drained.send_replace(Some(drained));
     }

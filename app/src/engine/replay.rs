@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
 use super::{
-    committed::{Committed, History},
+    committed::{Committed, HistoryView},
     push::Push,
 };
 use crate::db::journal::{self, StoredBatch};
@@ -53,7 +53,7 @@ pub(super) struct Expected {
     pub sequence: i64,
     pub epoch: i64,
     /// `None`: unknown after a snapshot of the first format.
-    pub history: Option<History>,
+    pub history: Option<HistoryView>,
 }
 
 /// A state that was rebuilt next to the served one.
@@ -118,7 +118,7 @@ pub(super) async fn catch_up(
     target: i64,
 ) -> Result<(), ReplayError> {
     let (rows, mut to_decode) = mpsc::channel::<StoredBatch>(READ_AHEAD);
-    let (decoded, mut to_apply) = mpsc::channel::<(Vec<Event>, Option<History>)>(DECODED_AHEAD);
+    let (decoded, mut to_apply) = mpsc::channel::<(Vec<Event>, Option<HistoryView>)>(DECODED_AHEAD);
     let mut next = *expected;
     let decoding = tokio::task::spawn_blocking(move || {
         while let Some(stored) = to_decode.blocking_recv() {

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     declared::Declared,
-    doubt::{Doubt, Found},
+    doubt::{Doubt, DoubtOutcome},
     forward,
     handle::{Submission, SubmitError},
-    head::{Verdict, check_clock, judge},
+    head::{HeadVerdict, check_clock, judge},
     latches::Latches,
-    leader::{Ended, Leader},
-    peers::{Known, Peers},
+    leader::{LeadEnd, Leader},
+    peers::{ConfirmedPeer, Peers},
     push::Push,
     recovery::{NotYet, Recovery},
     replay::{Expected, Rebuilt, ReplayError, catch_up},
@@ -140,20 +140,20 @@ impl Replica {
             self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch: epoch_before.unwrap_or(epoch), history });
             self.confirmed = self.confirmed.max(sequence as i64);
             match ended {
-                Ended::Stopped => {
+                LeadEnd::Stopped => {
                     tracing::info!(epoch, sequence, "handed the lead over");
                     self.retired = true;
                     self.latches.follows("shutting down: this server handed the lead over");
                 }
-                Ended::SteppedDown(reason) => {
+                LeadEnd::SteppedDown(reason) => {
                     tracing::warn!(epoch, sequence, reason, "stepped down");
                     self.latches.stands_by(reason);
                     self.turn_away();
                 }
-                Ended::Deposed => {
+                LeadEnd::Deposed => {
                     self.latches.follows("deposed: another replica took the lead");
                 }
-                Ended::Lost { error, in_doubt } => {
+                LeadEnd::Lost { error, in_doubt } => {
                     self.latches.stands_by("lost the journal's connection while leading".into());
                     self.latches.database_lost(format!("PostgreSQL is unavailable: {error}"));
                     self.held = Some(epoch);
@@ -184,7 +184,7 @@ impl Replica {
         loop {
             let connected = match open.take() {
                 Some(connection) => Ok(connection),
-                None => session::connect(&self.database).await,
+                None => session::connect_session(&self.database).await,
             };
             let connected = match connected {
                 Ok(connection) => {
@@ -221,7 +221,7 @@ impl Replica {
             return Err(Interrupted::Retry(missing));
         }
         // First, because commands and reads may wait for the link.
-        let head = within(head::read(&mut connection)).await?;
+        let head = within(head::read_head(&mut connection)).await?;
         self.note_leader(&head);
         self.forget_what_is_declared_lost(&mut connection).await?;
         if self.expected.is_none() {
@@ -233,7 +233,7 @@ impl Replica {
         let sent = Instant::now();
         self.shared.clock.measured(sent, within(replicas::look(&mut connection)).await?.clock);
         loop {
-            let head = within(head::read(&mut connection)).await?;
+            let head = within(head::read_head(&mut connection)).await?;
             self.refuse_older(&head)?;
             *self.shared.refusal.lock() = None;
             self.latches.database_ready();
@@ -251,12 +251,12 @@ impl Replica {
                 return Err(Interrupted::Retry("the bucket proves that this database lost events".into()));
             }
             match self.judge(&mut connection, &head, journal_time).await? {
-                Verdict::Claim => {
+                HeadVerdict::Claim => {
                     if let Some(epoch) = self.claim(&mut connection, &head).await? {
                         return Ok((connection, epoch));
                     }
                 }
-                Verdict::Wait(reason) => self.wait(&head, reason),
+                HeadVerdict::Wait(reason) => self.wait(&head, reason),
             }
             self.turn_away();
             self.apply_pushed().await?;
@@ -288,12 +288,12 @@ impl Replica {
             return Ok(());
         }
         let peers = within(replicas::peers(connection, &self.address)).await?;
-        let Some(Known { sequence, address }) = self.peers.confirmed(peers).await else {
+        let Some(ConfirmedPeer { sequence, address }) = self.peers.confirmed(peers).await else {
             self.compared_with_peers = Some(started);
             return Ok(());
         };
         // The order matters: a peer that follows this database knows nothing above a head that is read later.
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         if head.last_seq >= sequence || within(declarations::lost_through(connection)).await? >= sequence {
             self.compared_with_peers = Some(started);
             return Ok(());
@@ -324,7 +324,7 @@ impl Replica {
     async fn forget_what_is_declared_lost(&mut self, connection: &mut PgConnection) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
         let known = self.confirmed.max(expected.sequence - 1);
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         let other = head.last_seq < known || !self.has_our_history(connection).await?;
         if other && within(declarations::lost_through(connection)).await? >= known {
             tracing::warn!(known, ends_at = head.last_seq, "the loss is declared; restarting with this database");
@@ -352,7 +352,7 @@ impl Replica {
     /// Whether the last applied batch is in this database with the same past. True if it cannot be determined.
     async fn has_our_history(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let Some(Expected { sequence, history: Some(history), .. }) = self.expected else { return Ok(true) };
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         if head.last_seq < sequence - 1 {
             // A shorter journal is detected by its length.
             return Ok(true);
@@ -375,18 +375,23 @@ impl Replica {
     }
 
     /// Whether this replica may claim the lead now.
-    async fn judge(&mut self, connection: &mut PgConnection, head: &Head, journal_time: Time) -> Result<Verdict, Interrupted> {
+    async fn judge(
+        &mut self,
+        connection: &mut PgConnection,
+        head: &Head,
+        journal_time: Time,
+    ) -> Result<HeadVerdict, Interrupted> {
         if self.retired {
-            return Ok(Verdict::Wait("shutting down: this server does not lead again".into()));
+            return Ok(HeadVerdict::Wait("shutting down: this server does not lead again".into()));
         }
         if let Err(reason) = self.shared.clock.check() {
-            return Ok(Verdict::Wait(reason));
+            return Ok(HeadVerdict::Wait(reason));
         }
         if let Some(sequence) = self.shared.committed.read().fingerprints().differs_at() {
             let reason = format!(
                 "its state differs from the leader's at sequence {sequence}: this server does not lead until it is rebuilt"
             );
-            return Ok(Verdict::Wait(reason));
+            return Ok(HeadVerdict::Wait(reason));
         }
         let clock = self.shared.clock.now();
         self.declared.read(connection).await?;
@@ -496,7 +501,7 @@ impl Replica {
         }
         let stored = within(journal::identity(connection, identity.first_sequence as i64)).await?;
         let ours = stored == Some((identity.epoch, i64::from(identity.checksum)));
-        let found = if ours { Found::Committed } else { Found::Lost };
+        let found = if ours { DoubtOutcome::Committed } else { DoubtOutcome::Lost };
         if let Some(doubt) = self.doubt.take() {
             doubt.resolve(found);
         }
@@ -511,7 +516,7 @@ impl Replica {
             within(head::end_backend(connection, head.epoch)).await?;
         }
         let sent = Instant::now();
-        let (claimed, warned) = Warnings::default().watch(within(head::claim(connection, head.epoch, &self.address))).await;
+        let (claimed, warned) = Warnings::default().watch(within(head::claim_head(connection, head.epoch, &self.address))).await;
         let Some((epoch, last_sequence)) = claimed? else { return Ok(None) };
         self.held = Some(epoch);
         if warned {

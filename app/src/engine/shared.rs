@@ -21,7 +21,7 @@ use super::{
     weights::Weights,
 };
 use crate::{
-    db::{journal, replicas::Compared},
+    db::{journal, replicas::HashedState},
     metrics::{EngineMetrics, FollowerMetrics},
 };
 
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     /// The bucket did not answer at the start; the journal ended at this sequence then.
     pub unchecked_since: Mutex<Option<i64>>,
     /// Sequence, SHA-256 and chain of the last state hashed for the comparison between servers.
-    pub compared: Mutex<Option<Compared>>,
+    pub compared: Mutex<Option<HashedState>>,
     /// The replica that leads according to the head row; `None`: unknown, or this one.
     pub leader: watch::Sender<Option<LeaderAt>>,
     pub lease: Lease,

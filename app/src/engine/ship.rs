@@ -25,7 +25,7 @@ use crate::{
     db::{archives, head},
     media::Media,
     metrics::ShipMetrics,
-    shipped::{self, Listed, OBJECT_BYTES},
+    shipped::{self, ListedObject, OBJECT_BYTES},
     survey::{ShippedThrough, record_fork, shipped_through},
 };
 use buffer::Buffer;
@@ -40,14 +40,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// The parts of the task.
-pub(super) struct Parts {
+pub(super) struct ShipParts {
     pub pool: PgPool,
     pub media: Media,
     pub metrics: ShipMetrics,
 }
 
 /// Ships while the engine has an owner and this replica leads. What a deposed leader has in memory is still shipped.
-pub(super) async fn run(shared: Weak<Shared>, parts: Parts) {
+pub(super) async fn run(shared: Weak<Shared>, parts: ShipParts) {
     let Some((mut leads, mut pushes)) = shared.upgrade().map(|shared| (shared.leads.subscribe(), shared.pushes.subscribe()))
     else {
         return;
@@ -70,7 +70,7 @@ pub(super) async fn run(shared: Weak<Shared>, parts: Parts) {
 }
 
 /// The position at which shipping continues. `None`: this replica does not lead any more.
-async fn begin(shared: &Weak<Shared>, parts: &Parts, leads: &watch::Receiver<bool>) -> Option<ShippedThrough> {
+async fn begin(shared: &Weak<Shared>, parts: &ShipParts, leads: &watch::Receiver<bool>) -> Option<ShippedThrough> {
     let (since, mut told) = (Instant::now(), String::new());
     while *leads.borrow() {
         match locate(shared, parts).await {
@@ -95,7 +95,7 @@ async fn begin(shared: &Weak<Shared>, parts: &Parts, leads: &watch::Receiver<boo
     None
 }
 
-async fn locate(shared: &Weak<Shared>, parts: &Parts) -> anyhow::Result<ShippedThrough> {
+async fn locate(shared: &Weak<Shared>, parts: &ShipParts) -> anyhow::Result<ShippedThrough> {
     // The bucket may prove that this database lost events: its history must not mix with the one in the bucket.
     let unchecked = shared.upgrade().is_none_or(|shared| shared.unchecked_since.lock().is_some());
     anyhow::ensure!(!unchecked, "the bucket has not been checked since the start");
@@ -108,10 +108,10 @@ async fn locate(shared: &Weak<Shared>, parts: &Parts) -> anyhow::Result<ShippedT
 /// The engine was dropped.
 struct Dropped;
 
-type Running = JoinHandle<anyhow::Result<Listed>>;
+type Running = JoinHandle<anyhow::Result<ListedObject>>;
 
 struct Term<'a> {
-    parts: &'a Parts,
+    parts: &'a ShipParts,
     buffer: Buffer,
     running: Option<Running>,
     /// When the last object was begun.
@@ -167,16 +167,16 @@ impl Term<'_> {
         let (media, run, put) = (self.parts.media.clone(), self.buffer.run(), self.parts.metrics.put.clone());
         self.running = Some(tokio::spawn(async move {
             let begun = Instant::now();
-            let written = timeout(DEADLINE, shipped::write(&media, run)).await;
+            let written = timeout(DEADLINE, shipped::write_shipped(&media, run)).await;
             put.observe(begun.elapsed().as_secs_f64());
             written.with_context(|| format!("the store did not answer within {} s", DEADLINE.as_secs()))?
         }));
     }
 
-    fn ended(&mut self, done: anyhow::Result<Listed>) {
+    fn ended(&mut self, done: anyhow::Result<ListedObject>) {
         let metrics = &self.parts.metrics;
         match done {
-            Ok(Listed { name, size_bytes }) => {
+            Ok(ListedObject { name, size_bytes }) => {
                 self.buffer.shipped(name.last_sequence, name.chain);
                 metrics.objects.inc();
                 metrics.bytes.inc_by(size_bytes);
@@ -221,7 +221,7 @@ impl Term<'_> {
 }
 
 /// The result of the object in progress; pending without one.
-async fn ended(running: &mut Option<Running>) -> anyhow::Result<Listed> {
+async fn ended(running: &mut Option<Running>) -> anyhow::Result<ListedObject> {
     let Some(task) = running else { return std::future::pending().await };
     let done = task.await;
     *running = None;

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::{
-    db::replicas::{self, Report},
+    db::replicas::{self, ServerReport},
     media::Media,
     snapshot,
     survey::Survey,
@@ -29,7 +29,7 @@ const STORAGE_LOOK: Duration = Duration::from_secs(2);
 const MICROSECONDS: f64 = 1e6;
 
 /// Measures and reports while the engine has an owner.
-pub(super) async fn report(shared: Weak<Shared>, pool: PgPool, address: String) {
+pub(super) async fn report_server(shared: Weak<Shared>, pool: PgPool, address: String) {
     loop {
         let Some(shared) = shared.upgrade() else { return };
         hash_checkpoint(&shared).await;
@@ -58,13 +58,13 @@ async fn look(shared: &Shared, pool: &PgPool, address: &str) -> sqlx::Result<()>
     shared.metrics.clock_offset.set(offset as f64 / MICROSECONDS);
     shared.metrics.synchronous_standbys.set(i64::from(seen.waits_for_standbys));
     shared.metrics.loss_declared.set(seen.loss_declared);
-    let report = Report {
+    let report = ServerReport {
         address: address.to_owned(),
         clock_offset: offset,
         refusal: shared.refusal.lock().clone(),
         compared: *shared.compared.lock(),
     };
-    replicas::report(&mut connection, &report).await
+    replicas::record_report(&mut connection, &report).await
 }
 
 /// Hashes the state that the fold captured at the turn of the minute, outside the fold.

@@ -4,7 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use super::{shared::Shared, weights::Report};
+use super::{shared::Shared, weights::WeightReport};
 
 /// Interval between two reports.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Reports this replica's weights while the engine has an owner.
-pub(super) async fn report(shared: Weak<Shared>) {
+pub(super) async fn report_weights(shared: Weak<Shared>) {
     loop {
         let table = {
             let Some(shared) = shared.upgrade() else { return };
@@ -23,7 +23,7 @@ pub(super) async fn report(shared: Weak<Shared>) {
                 let changed = table.changed();
                 if !changed.is_empty() {
                     // Fails without a link.
-                    let _ = shared.weights.reports.send(Report { from: None, weights: changed.into() });
+                    let _ = shared.weights.reports.send(WeightReport { from: None, weights: changed.into() });
                 }
             }
             table

@@ -18,7 +18,7 @@ const REPORTS: usize = 64;
 
 /// What one replica charged to one address in one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Weight {
+pub struct AddressWeight {
     pub address: IpAddr,
     /// The replica.
     pub origin: u64,
@@ -30,29 +30,29 @@ pub struct Weight {
 }
 
 /// The table of charged weights.
-pub trait Table: Debug + Send + Sync {
+pub trait WeightTable: Debug + Send + Sync {
     /// This replica's weights that changed since the last call.
-    fn changed(&self) -> Vec<Weight>;
+    fn changed(&self) -> Vec<AddressWeight>;
     /// The weights of this minute, of every replica.
-    fn all(&self) -> Vec<Weight>;
+    fn all(&self) -> Vec<AddressWeight>;
     /// Adds weights of other replicas.
-    fn merge(&self, weights: &[Weight]);
+    fn merge(&self, weights: &[AddressWeight]);
     /// Notified when a report must not wait for the interval.
     fn urgent(&self) -> &Notify;
 }
 
 /// A report on its way to the links.
 #[derive(Debug, Clone)]
-pub(super) struct Report {
+pub(super) struct WeightReport {
     /// The follower that sent it; `None`: this replica.
     pub from: Option<u128>,
-    pub weights: Arc<[Weight]>,
+    pub weights: Arc<[AddressWeight]>,
 }
 
 #[derive(Debug)]
 pub(super) struct Weights {
-    table: OnceLock<Arc<dyn Table>>,
-    pub reports: broadcast::Sender<Report>,
+    table: OnceLock<Arc<dyn WeightTable>>,
+    pub reports: broadcast::Sender<WeightReport>,
 }
 
 impl Default for Weights {
@@ -63,22 +63,22 @@ impl Default for Weights {
 
 impl Weights {
     /// The table, once it is set.
-    pub fn table(&self) -> Option<Arc<dyn Table>> {
+    pub fn table(&self) -> Option<Arc<dyn WeightTable>> {
         self.table.get().cloned()
     }
 
     /// Sets the table, once.
-    pub fn share(&self, table: Arc<dyn Table>) {
+    pub fn share(&self, table: Arc<dyn WeightTable>) {
         let _ = self.table.set(table);
     }
 
     /// The weights for a new link.
-    pub fn all(&self) -> Vec<Weight> {
+    pub fn all(&self) -> Vec<AddressWeight> {
         self.table.get().map_or_else(Vec::new, |table| table.all())
     }
 
     /// A report that came over a link.
-    pub fn merge(&self, weights: &[Weight]) {
+    pub fn merge(&self, weights: &[AddressWeight]) {
         if let Some(table) = self.table.get() {
             table.merge(weights);
         }

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::commission::account_commission;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::general::write_filters;
 use super::new_order::market;
@@ -24,7 +24,7 @@ const BALANCE_SIZE: usize = 96;
 const BASIS_POINT: i64 = SCALE / 10_000;
 
 /// `GET /api/v3/account`
-pub async fn account(app: &App, call: &Call<'_>) -> Answer {
+pub async fn account(app: &App, call: &Call<'_>) -> EndpointResult {
     let id = call.account()?;
     let omit_zero = call.parameters.boolean("omitZeroBalances")?.unwrap_or(false);
     let committed = app.engine.committed().read();
@@ -68,7 +68,7 @@ pub async fn account(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/account/commission`
-pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
+pub async fn commission(app: &App, call: &Call<'_>) -> EndpointResult {
     let (account, market) = (call.account()?, market(app, call)?);
     let symbol = call.parameters.symbol()?;
     let commission = app.engine.committed().read().state.commission(account, market);
@@ -76,7 +76,7 @@ pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/myFilters`: every filter of the market; none is of one account.
-pub async fn filters(app: &App, call: &Call<'_>) -> Answer {
+pub async fn filters(app: &App, call: &Call<'_>) -> EndpointResult {
     call.account()?;
     let market = market(app, call)?;
     let committed = app.engine.committed().read();
@@ -91,7 +91,7 @@ pub async fn filters(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/rateLimit/order`
-pub async fn order_count(app: &App, call: &Call<'_>) -> Answer {
+pub async fn order_count(app: &App, call: &Call<'_>) -> EndpointResult {
     let (ten_seconds, one_day) = unfilled(app, call.account()?, call.received);
     let limits = app.limits.settings();
     let rows = [("SECOND", 10, limits.orders_10s, ten_seconds), ("DAY", 1, limits.orders_1d, one_day)];

@@ -1,14 +1,14 @@
 //! This module amends an open order's quantity, and lists an order's amendments. It must not decide which quantity is allowed.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::json::Json;
 use super::market_data::{ITEMS_DEFAULT, ITEMS_MAX};
 use super::new_order::{client_id, market};
 use super::orders::{unexpected, which};
-use super::reports::{Frame, REPORT_SIZE};
-use crate::db::history::{AmendmentQuery, Part};
+use super::reports::{REPORT_SIZE, ReportFrame};
+use crate::db::history::{AmendmentQuery, HistoryPart};
 use crate::engine::SubmitError;
 use exchange_core::command::{AmendOrder, Command, Outcome};
 use exchange_core::event::AMENDMENT_LEVEL;
@@ -22,7 +22,7 @@ pub const AMENDMENTS: &[&str] = &["symbol", "orderId", "fromExecutionId", "limit
 const AMENDMENT_SIZE: usize = 320;
 
 /// `PUT /api/v3/order/amend/keepPriority`
-pub async fn amend(app: &App, call: &Call<'_>) -> Answer {
+pub async fn amend(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let market = market(app, call)?;
     let (order, original) = which(call, "orderId", "origClientOrderId")?;
@@ -41,12 +41,12 @@ pub async fn amend(app: &App, call: &Call<'_>) -> Answer {
     }
     let reply = app.engine.submit(Command::Amend(amend), call.valid_until).await.map_err(of_amend)?;
     let Outcome::Amended(amended) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     Ok(Reply::written(2 * REPORT_SIZE, |json| frame.amended(json, &amended)))
 }
 
 /// `GET /api/v3/order/amendments`
-pub async fn amendments(app: &App, call: &Call<'_>) -> Answer {
+pub async fn amendments(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let (account, market) = (call.account()?, market(app, call)?);
     parameters.mandatory("orderId")?;
@@ -54,7 +54,7 @@ pub async fn amendments(app: &App, call: &Call<'_>) -> Answer {
     let limit = parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
     // The order's first amendment is execution 1 or later.
     let from = parameters.integer("fromExecutionId")?.unwrap_or(0);
-    let part = Part { from: Some(from), start: None, end: None, limit };
+    let part = HistoryPart { from: Some(from), start: None, end: None, limit };
     let found = app.history.amendments(AmendmentQuery { account, market, order, part }).await?;
     let symbol = parameters.symbol()?;
     Ok(Reply::written(16 + AMENDMENT_SIZE * found.len(), |json| {

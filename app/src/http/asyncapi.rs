@@ -2,12 +2,12 @@
 //! writers of events: the schema of an event is that of a sample which its writer produces. It must not define an event.
 
 use super::endpoint::{Endpoint, Security};
-use super::openapi::{Kind, REFUSED, Shape, describe, documented};
+use super::openapi::{AnswerShape, ParameterKind, REFUSED, describe, documented};
 use super::websocket::{METHODS, SESSION_METHODS};
 use super::{ENDPOINTS, openapi};
-use crate::engine::feed::{AccountChange, AccountEvent, Execution, LastTrade, Prevention, Report};
+use crate::engine::feed::{AccountChange, AccountEvent, Execution, LastTrade, OrderReport, Prevention};
 use crate::json::{Json, TimeUnit};
-use crate::streams::account::{self, Names};
+use crate::streams::account::{self, MarketNames};
 use crate::streams::market::{self, DepthUpdate};
 use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade};
 use exchange_core::order::{
@@ -20,7 +20,7 @@ const SAMPLE_TIME: i64 = 1_700_000_000_000_000;
 const SYMBOL: &str = "BTCUSDT";
 
 /// The whole document.
-pub fn document() -> Value {
+pub fn asyncapi_document() -> Value {
     let (streams, accounts) = (stream_messages(), account_messages());
     let mut messages = Map::new();
     let mut operations = Map::new();
@@ -138,11 +138,11 @@ fn parameters(endpoint: &Endpoint) -> Value {
     for name in endpoint.parameters.iter().filter(|name| !REFUSED.contains(name)) {
         let Some((kind, text)) = describe(endpoint.path, name) else { continue };
         let mut schema = match kind {
-            Kind::Text | Kind::Decimal => json!({"type": "string"}),
-            Kind::Integer | Kind::Time => json!({"type": "integer"}),
-            Kind::Boolean => json!({"type": "boolean"}),
-            Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
-            Kind::One(values) => json!({"enum": values()}),
+            ParameterKind::Text | ParameterKind::Decimal => json!({"type": "string"}),
+            ParameterKind::Integer | ParameterKind::Time => json!({"type": "integer"}),
+            ParameterKind::Boolean => json!({"type": "boolean"}),
+            ParameterKind::Texts => json!({"type": "array", "items": {"type": "string"}}),
+            ParameterKind::One(values) => json!({"enum": values()}),
         };
         schema["description"] = json!(text);
         properties.insert((*name).to_owned(), schema);
@@ -170,14 +170,14 @@ fn result(endpoint: &Endpoint) -> Value {
     let named = |name: &str| json!({"$ref": format!("/openapi.json#/components/schemas/{name}")});
     let many = |name: &str| json!({"type": "array", "items": named(name)});
     match documented(endpoint.method.as_str(), endpoint.path).map(|row| row.shape) {
-        Some(Shape::One(name)) => named(name),
-        Some(Shape::Many(name)) => many(name),
-        Some(Shape::OneOrMany(names)) => {
+        Some(AnswerShape::One(name)) => named(name),
+        Some(AnswerShape::Many(name)) => many(name),
+        Some(AnswerShape::OneOrMany(names)) => {
             json!({"anyOf": names.iter().flat_map(|name| [named(name), many(name)]).collect::<Vec<_>>()})
         }
-        Some(Shape::AnyOf(names)) => json!({"anyOf": names.iter().map(|name| named(name)).collect::<Vec<_>>()}),
-        Some(Shape::Candles) => json!({"type": "array", "items": {"type": "array"}}),
-        Some(Shape::Refused) | None => json!({}),
+        Some(AnswerShape::AnyOf(names)) => json!({"anyOf": names.iter().map(|name| named(name)).collect::<Vec<_>>()}),
+        Some(AnswerShape::Candles) => json!({"type": "array", "items": {"type": "array"}}),
+        Some(AnswerShape::Refused) | None => json!({}),
     }
 }
 
@@ -246,7 +246,7 @@ fn stream_messages() -> Vec<(&'static str, &'static str, Value)> {
 
 struct SampleNames;
 
-impl Names for SampleNames {
+impl MarketNames for SampleNames {
     fn asset(&self, _: AssetId) -> &str {
         "BTC"
     }
@@ -286,7 +286,7 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         working_since: SAMPLE_TIME,
     };
     let trade = LastTrade { trade: 1, price: 1, quantity: 1, quote: 1, commission: 1, commission_asset: 0, is_maker: false };
-    let report = Report {
+    let report = OrderReport {
         order,
         execution: Execution::Trade,
         trade: Some(trade),
@@ -329,10 +329,10 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_document_exists() {
-        let document = document();
+        let document = asyncapi_document();
         let mut references = Vec::new();
         collect(&document, &mut references);
-        let rest = serde_json::to_value(openapi::document(ENDPOINTS)).unwrap();
+        let rest = serde_json::to_value(openapi::openapi_document(ENDPOINTS)).unwrap();
         for reference in &references {
             let found = match reference.strip_prefix("/openapi.json#") {
                 Some(pointer) => rest.pointer(pointer),
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn events_and_methods_are_in_the_document() {
-        let document = document();
+        let document = asyncapi_document();
         let event = &document["components"]["messages"]["depthUpdate"];
         assert_eq!(event["payload"]["required"].as_array().map(Vec::len), Some(7), "{event}");
         assert_eq!(event["examples"][0]["payload"]["e"], "depthUpdate");

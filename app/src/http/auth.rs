@@ -37,7 +37,7 @@ pub struct Signed {
 }
 
 /// A key, and the text that it should have signed, in parts.
-pub struct Proof<'a, 'p> {
+pub struct SignatureProof<'a, 'p> {
     pub api_key: &'a str,
     pub payload: &'a [&'a [u8]],
     pub parameters: &'a Parameters<'p>,
@@ -47,7 +47,7 @@ pub struct Proof<'a, 'p> {
 }
 
 /// The input of a signature check.
-pub struct Request<'a, 'p> {
+pub struct SignedRequest<'a, 'p> {
     pub headers: &'a HeaderMap,
     pub query: &'a [u8],
     pub body: &'a [u8],
@@ -60,11 +60,12 @@ pub struct Request<'a, 'p> {
 /// # Errors
 ///
 /// Returns the first failure in the order of the module's documentation.
-pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) -> Result<Signed, ApiError> {
+pub fn authenticate(keys: &Keys, security: Security, request: &SignedRequest<'_, '_>) -> Result<Signed, ApiError> {
     let api_key = request.headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (query, body) = (without_signature(request.query), without_signature(request.body));
     let payload = &[query[0], query[1], body[0], body[1]];
-    let proof = Proof { api_key, payload, parameters: request.parameters, address: request.address, received: request.received };
+    let proof =
+        SignatureProof { api_key, payload, parameters: request.parameters, address: request.address, received: request.received };
     verify(keys, security, &proof).map(|(_, signed)| signed)
 }
 
@@ -73,7 +74,7 @@ pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) 
 /// # Errors
 ///
 /// As [`authenticate`].
-pub fn verify(keys: &Keys, security: Security, proof: &Proof<'_, '_>) -> Result<(Arc<Key>, Signed), ApiError> {
+pub fn verify(keys: &Keys, security: Security, proof: &SignatureProof<'_, '_>) -> Result<(Arc<Key>, Signed), ApiError> {
     check_form(proof.api_key)?;
     let valid_until = check_time(proof.parameters, proof.received, true)?;
     let signature = proof.parameters.mandatory("signature")?;

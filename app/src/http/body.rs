@@ -18,7 +18,7 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 ///
 /// Returns 413 if the body is too long, 415 if the content type is not a form's, 408 if it was not sent in time, 400 if it was
 /// truncated.
-pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }

@@ -7,15 +7,15 @@
 //! rest-api.md ("Cancel an Existing Order and Send a New Order") has the table of statuses, including the unfilled order count.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::json::Json;
 use super::new_order::{self, client_id};
 use super::order_count::Counted;
 use super::orders::{of_cancel, restriction, unexpected, which};
-use super::reports::{Detail, Frame, REPORT_SIZE};
+use super::reports::{Detail, REPORT_SIZE, ReportFrame};
 use crate::engine::SubmitError;
-use crate::engine::committed::Shared;
+use crate::engine::committed::SharedState;
 use axum::http::StatusCode;
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelReplaced, Command, Outcome};
 use exchange_core::order::ClientId;
@@ -56,9 +56,9 @@ impl<T> Half<T> {
 }
 
 /// `POST /api/v3/order/cancelReplace`
-pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
+pub async fn cancel_replace(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
-    let (new, detail) = new_order::read(app, call)?;
+    let (new, detail) = new_order::read_new_order(app, call)?;
     parameters.mandatory("cancelReplaceMode")?;
     let mode = parameters.choice("cancelReplaceMode", mode, ApiError::invalid("cancelReplaceMode"))?;
     let mode = mode.ok_or_else(|| ApiError::mandatory("cancelReplaceMode"))?;
@@ -100,7 +100,7 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
         // Where this server counts, an order that was not attempted counts too.
         None => Half::NotAttempted,
     };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let data = both_halves(&frame, &canceled, &placed, &cancel_id, detail, app.engine.committed());
     match (&canceled, &placed) {
         (Half::Success(_), Half::Success(_)) => Ok(counted.show(Reply::bytes(data), unfilled)),
@@ -117,7 +117,7 @@ async fn cancel_only(
     cancel_id: ClientId,
     mode: CancelReplaceMode,
     refused: ApiError,
-) -> Answer {
+) -> EndpointResult {
     let retry_after = refused.retry_after;
     let (canceled, time) = match app.engine.submit(Command::Cancel(cancel), call.valid_until).await {
         Ok(reply) => match reply.outcome {
@@ -132,7 +132,7 @@ async fn cancel_only(
         Half::Failure(_) if stop => Half::NotAttempted,
         _ => Half::Failure(refused),
     };
-    let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time };
+    let frame = ReportFrame { symbol: call.parameters.symbol()?, unit: call.time_unit, time };
     let data = both_halves(&frame, &canceled, &placed, &cancel_id, Detail::Ack, app.engine.committed());
     let error = match (stop, &canceled) {
         (true, Half::Success(_)) => partly(StatusCode::TOO_MANY_REQUESTS, data),
@@ -144,12 +144,12 @@ async fn cancel_only(
 }
 
 fn both_halves(
-    frame: &Frame<'_>,
+    frame: &ReportFrame<'_>,
     canceled: &Half<exchange_core::command::Canceled>,
     placed: &Half<exchange_core::command::Placed>,
     cancel_id: &ClientId,
     detail: Detail,
-    committed: &Shared,
+    committed: &SharedState,
 ) -> Vec<u8> {
     let mut json = Json::with_capacity(3 * REPORT_SIZE);
     json.object(|json| {

@@ -5,7 +5,7 @@ use super::App;
 use super::address::client_address;
 use super::auth;
 use super::body;
-use super::endpoint::{Answer, Call, Endpoint, Security, TimeUnit, Weight};
+use super::endpoint::{Call, Endpoint, EndpointResult, EndpointWeight, Security, TimeUnit};
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::response;
@@ -49,7 +49,7 @@ pub struct Peer(pub SocketAddr);
 pub struct AsSent(pub Bytes);
 
 /// The raw clock, in microseconds.
-pub fn now() -> Time {
+pub fn raw_now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
 }
@@ -101,7 +101,7 @@ pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request:
     response
 }
 
-type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+type Running<'a> = std::pin::Pin<Box<dyn Future<Output = EndpointResult> + Send + 'a>>;
 
 async fn finish(
     app: &App,
@@ -114,7 +114,7 @@ async fn finish(
     let (parts, body) = request.into_parts();
     let mut used = 0;
     let answer = bounded(run(app, &parts, body, &mut used)).await;
-    let response = response::of(answer, &parts.headers, used);
+    let response = response::response_of(answer, &parts.headers, used);
     let elapsed = begun.elapsed();
     measured.count(&app.metrics, response.status(), elapsed);
     if app.settings.access_log {
@@ -141,7 +141,7 @@ fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
 }
 
 /// Answers in every case: neither a panic nor an endless wait must reach the client.
-pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
+pub async fn bounded(running: impl Future<Output = EndpointResult>) -> EndpointResult {
     match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline expired".into()), ..ApiError::TIMEOUT }),
@@ -150,15 +150,15 @@ pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
     }
 }
 
-async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> Answer {
-    let received = now();
+async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> EndpointResult {
+    let received = raw_now();
     let address = address(app, parts);
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let sent = parts.extensions.get::<AsSent>().map_or(query, |sent| &sent.0);
     let read = async {
         let body = match endpoint.method {
             Method::GET => Bytes::new(),
-            _ => body::read(&parts.headers, body).await?,
+            _ => body::read_body(&parts.headers, body).await?,
         };
         if sent.len() > QUERY_MAX { Err(ApiError::QUERY_TOO_LONG) } else { Ok(body) }
     };
@@ -171,8 +171,8 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         Err(error) => return Err(fault(app, address, error, used)),
     };
     let weight = match endpoint.weight {
-        Weight::Fixed(weight) => weight,
-        Weight::Of(weigh) => weigh(&parameters),
+        EndpointWeight::Fixed(weight) => weight,
+        EndpointWeight::Of(weigh) => weigh(&parameters),
     };
     charge(app, address, weight, used)?;
     let signed = match endpoint.security {
@@ -183,8 +183,14 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
             Some(auth::Signed { account: key.account, valid_until: received.saturating_add(MICROSECONDS_OF_DEADLINE) })
         }
         security => {
-            let request =
-                auth::Request { headers: &parts.headers, query: sent, body: &body, parameters: &parameters, address, received };
+            let request = auth::SignedRequest {
+                headers: &parts.headers,
+                query: sent,
+                body: &body,
+                parameters: &parameters,
+                address,
+                received,
+            };
             Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| count_auth_failure(app, error))?)
         }
     };
@@ -198,12 +204,12 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         account: signed.map(|signed| signed.account),
         api_key: (endpoint.security == Security::UserStream).then(|| api_key_of(parts).into()),
     };
-    perform(app, endpoint, &call).await
+    perform_call(app, endpoint, &call).await
 }
 
 /// Runs an authenticated call: of the REST API and of the WebSocket API. A signed read first waits until this replica has everything
 /// that was acknowledged before.
-pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> Answer {
+pub async fn perform_call(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> EndpointResult {
     if endpoint.security == Security::UserData {
         app.engine.up_to_date().await?;
     }
@@ -225,7 +231,7 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
 }
 
 pub fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
-    let (total, result) = app.limits.charge(address, weight, now());
+    let (total, result) = app.limits.charge(address, weight, raw_now());
     *used = total;
     app.metrics.weight.inc_by(weight.into());
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())

@@ -31,15 +31,15 @@ pub enum Security {
 
 /// The weight that a request charges to its client's address.
 #[derive(Clone, Copy)]
-pub enum Weight {
+pub enum EndpointWeight {
     Fixed(u32),
     /// Depends on the parameters.
     Of(fn(&Parameters<'_>) -> u32),
 }
 
 /// The result of a handler: 200 with a body, or an error.
-pub type Answer = Result<Reply, ApiError>;
-pub type Handling<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+pub type EndpointResult = Result<Reply, ApiError>;
+pub type Handling<'a> = Pin<Box<dyn Future<Output = EndpointResult> + Send + 'a>>;
 
 /// One row of the table of routes.
 pub struct Endpoint {
@@ -47,7 +47,7 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Metric label from a bounded set.
     pub group: &'static str,
-    pub weight: Weight,
+    pub weight: EndpointWeight,
     pub security: Security,
     /// Parameters that it reads, apart from `timestamp`, `recvWindow` and `signature`.
     pub parameters: &'static [&'static str],
@@ -105,7 +105,7 @@ impl Reply {
     /// # Errors
     ///
     /// Returns -1000 if the value cannot be serialized as JSON.
-    pub fn json(value: &impl Serialize) -> Answer {
+    pub fn json(value: &impl Serialize) -> EndpointResult {
         serde_json::to_vec(value).map(Self::bytes).map_err(ApiError::internal)
     }
 }

@@ -4,7 +4,7 @@
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
 use crate::engine::history::HistoryError;
-use crate::engine::{ReadError, SubmitError, TooManyOrders};
+use crate::engine::{ReadsError, SubmitError, TooManyOrders};
 use axum::http::StatusCode;
 use exchange_core::refusal::Refusal;
 use std::borrow::Cow;
@@ -261,8 +261,8 @@ impl From<SubmitError> for ApiError {
     }
 }
 
-impl From<ReadError> for ApiError {
-    fn from(error: ReadError) -> Self {
+impl From<ReadsError> for ApiError {
+    fn from(error: ReadsError) -> Self {
         Self::unavailable(error)
     }
 }

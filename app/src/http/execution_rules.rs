@@ -2,10 +2,10 @@
 //! whether an order may be placed.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::json::Json;
-use super::market_data::symbols::{self, Asked};
+use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use exchange_core::market::Market;
 
@@ -19,13 +19,13 @@ const WEIGHT_MAX: u32 = 40;
 const NO_REFERENCE_PRICE: ApiError = ApiError::bad(-2043, "This symbol doesn't have a reference price.");
 
 /// Weight of `GET /api/v3/executionRules`.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
+pub fn execution_rules_weight(parameters: &Parameters<'_>) -> u32 {
     let many = |symbols: usize| u32::try_from(symbols).unwrap_or(WEIGHT_MAX).saturating_mul(WEIGHT).clamp(WEIGHT, WEIGHT_MAX);
-    symbols::weight(parameters, WEIGHT, many, WEIGHT_MAX)
+    symbols::symbols_weight(parameters, WEIGHT, many, WEIGHT_MAX)
 }
 
 /// `GET /api/v3/executionRules`
-pub async fn execution_rules(app: &App, call: &Call<'_>) -> Answer {
+pub async fn execution_rules(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     if ["symbol", "symbols", "symbolStatus"].iter().filter(|name| parameters.has(name)).count() > 1 {
         return Err(symbols::BAD_COMBINATION);
@@ -33,8 +33,8 @@ pub async fn execution_rules(app: &App, call: &Call<'_>) -> Answer {
     let committed = app.engine.committed().read();
     let state = &committed.state;
     let markets = match symbols::asked(state, parameters)? {
-        Asked::One(market) => vec![market],
-        Asked::Many(markets) => markets,
+        SymbolSelection::One(market) => vec![market],
+        SymbolSelection::Many(markets) => markets,
     };
     Ok(Reply::written(32 + 192 * markets.len(), |json| {
         json.object(|json| {
@@ -67,7 +67,7 @@ fn rules_of(json: &mut Json, market: &Market) {
 }
 
 /// `GET /api/v3/referencePrice`
-pub async fn reference_price(app: &App, call: &Call<'_>) -> Answer {
+pub async fn reference_price(app: &App, call: &Call<'_>) -> EndpointResult {
     let (symbol, price, time) = {
         let committed = app.engine.committed().read();
         let state = &committed.state;

@@ -1,10 +1,10 @@
 //! This module serves connectivity, server time and trading rules: the first requests of a client. It must not serve prices.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::json::Json;
-use super::market_data::symbols::{self, Asked};
+use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
@@ -21,19 +21,19 @@ const OTHER_PERMISSIONS: [&str; 2] = ["MARGIN", "LEVERAGED"];
 const TRADE_GROUP: &str = "TRD_GRP_";
 
 /// `GET /api/v3/ping`
-pub async fn ping(_app: &App, _call: &Call<'_>) -> Answer {
+pub async fn ping(_app: &App, _call: &Call<'_>) -> EndpointResult {
     Ok(Reply::bytes(Bytes::from_static(b"{}")))
 }
 
 /// `GET /api/v3/time`
-pub async fn time(_app: &App, call: &Call<'_>) -> Answer {
+pub async fn time(_app: &App, call: &Call<'_>) -> EndpointResult {
     Ok(Reply::written(48, |json| {
         json.object(|json| json.key("serverTime").integer(call.time_unit.show(call.received)));
     }))
 }
 
 /// `GET /api/v3/exchangeInfo`
-pub async fn exchange_info(app: &App, call: &Call<'_>) -> Answer {
+pub async fn exchange_info(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let show_sets = parameters.boolean("showPermissionSets")?.unwrap_or(true);
     let permitted = permitted(parameters)?;
@@ -44,8 +44,8 @@ pub async fn exchange_info(app: &App, call: &Call<'_>) -> Answer {
     let rules: Vec<Bytes> = {
         let committed = app.engine.committed().read();
         let markets = match symbols::asked(&committed.state, parameters)? {
-            Asked::One(market) => vec![market],
-            Asked::Many(markets) => markets,
+            SymbolSelection::One(market) => vec![market],
+            SymbolSelection::Many(markets) => markets,
         };
         let markets = if permitted == Some(false) { Vec::new() } else { markets };
         app.symbol_rules.of(&committed.state, &markets, show_sets)

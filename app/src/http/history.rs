@@ -2,14 +2,14 @@
 //! market's public trades.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply, TimeUnit};
+use super::endpoint::{Call, EndpointResult, Reply, TimeUnit};
 use super::error::ApiError;
 use super::json::Json;
 use super::market_data::symbols::{self, BAD_COMBINATION};
 use super::market_data::{ITEMS_DEFAULT, ITEMS_MAX, period};
 use super::parameters::Parameters;
-use super::reports::{Frame, REPORT_SIZE, queried};
-use crate::db::history::{AccountTradeQuery, Part};
+use super::reports::{REPORT_SIZE, ReportFrame, queried};
+use crate::db::history::{AccountTradeQuery, HistoryPart};
 use exchange_core::TradeRecord;
 use exchange_core::market_data::DAY;
 use exchange_core::order::{AccountId, OrderId, OrderListId};
@@ -27,7 +27,7 @@ const LIST_SIZE: usize = 448;
 const TOO_LONG: ApiError = ApiError::bad(-1127, "More than 24 hours between startTime and endTime.");
 
 /// `GET /api/v3/allOrders`
-pub async fn orders(app: &App, call: &Call<'_>) -> Answer {
+pub async fn orders(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let part = part(&call.parameters, "orderId")?;
     let (market, symbol) = named(app, &call.parameters)?;
@@ -38,7 +38,7 @@ pub async fn orders(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/myTrades`
-pub async fn trades(app: &App, call: &Call<'_>) -> Answer {
+pub async fn trades(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let order = call.parameters.integer("orderId")?;
     let part = part(&call.parameters, "fromId")?;
@@ -68,7 +68,7 @@ pub fn trades_weight(parameters: &Parameters<'_>) -> u32 {
 }
 
 /// `GET /api/v3/allOrderList`
-pub async fn lists(app: &App, call: &Call<'_>) -> Answer {
+pub async fn lists(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let part = part(&call.parameters, "fromId")?;
     if part.from.is_some() && (part.start.is_some() || part.end.is_some()) {
@@ -79,19 +79,19 @@ pub async fn lists(app: &App, call: &Call<'_>) -> Answer {
     Ok(Reply::written(16 + LIST_SIZE * lists.len(), |json| {
         json.array(&lists, |json, details| {
             let symbol = symbols.get(usize::from(details.list.market)).map_or("", |symbol| symbol);
-            Frame { symbol, unit: call.time_unit, time: details.list.updated }.list_status(json, details);
+            ReportFrame { symbol, unit: call.time_unit, time: details.list.updated }.list_status(json, details);
         });
     }))
 }
 
 /// `limit`, `startTime`, `endTime` and the first id.
-fn part(parameters: &Parameters<'_>, id: &str) -> Result<Part, ApiError> {
+fn part(parameters: &Parameters<'_>, id: &str) -> Result<HistoryPart, ApiError> {
     let (start, end) = period(parameters)?;
     // The end is the last microsecond of its millisecond.
     if start.zip(end).is_some_and(|(start, end)| end - start > DAY + 999) {
         return Err(TOO_LONG);
     }
-    Ok(Part { from: parameters.integer(id)?, start, end, limit: parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)? })
+    Ok(HistoryPart { from: parameters.integer(id)?, start, end, limit: parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)? })
 }
 
 fn named(app: &App, parameters: &Parameters<'_>) -> Result<(exchange_core::order::MarketId, Box<str>), ApiError> {

@@ -2,10 +2,10 @@
 //! it finds the legs above and below the market, and `order_lists` places them.
 
 use super::App;
-use super::endpoint::{Answer, Call};
+use super::endpoint::{Call, EndpointResult};
 use super::error::ApiError;
 use super::new_order::{self, client_id, market, refuse_unsupported, time_in_force};
-use super::order_lists::{Pair, submit};
+use super::order_lists::{OrderPair, submit};
 use exchange_core::command::OcoLeg;
 use exchange_core::order::{OrderType, Side, TimeInForce};
 
@@ -36,7 +36,7 @@ const LIMIT_UNSUPPORTED: [&str; 4] = ["limitIcebergQty", "trailingDelta", "limit
 const STOP_UNSUPPORTED: [&str; 4] = ["stopIcebergQty", "trailingDelta", "stopStrategyId", "stopStrategyType"];
 
 /// `POST /api/v3/order/oco`
-pub async fn place(app: &App, call: &Call<'_>) -> Answer {
+pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let market = market(app, call)?;
     let side = new_order::side(parameters)?;
@@ -68,5 +68,5 @@ pub async fn place(app: &App, call: &Call<'_>) -> Answer {
         Side::Sell => (limit, stop),
         Side::Buy => (stop, limit),
     };
-    submit(app, call, Pair { market, side, quantity, above, below }).await
+    submit(app, call, OrderPair { market, side, quantity, above, below }).await
 }

@@ -5,11 +5,11 @@
 //! Intervals start at whole multiples of their length, as at Binance. Memory is bounded: addresses by `ADDRESSES_MAX` (beyond it
 //! they share one counter), accounts by their number.
 
-use super::edge::now;
+use super::edge::raw_now;
 use super::error::ApiError;
 use crate::config::RateLimits;
 use crate::engine::committed::FirstFills;
-use crate::engine::weights::{Table, Weight};
+use crate::engine::weights::{AddressWeight, WeightTable};
 use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use parking_lot::Mutex;
@@ -61,7 +61,7 @@ struct Usage {
 
 /// Unfilled orders of one account.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct OrderCount {
+pub struct UnfilledOrders {
     window: Time,
     day: Time,
     pub ten_seconds: u32,
@@ -80,16 +80,16 @@ struct Addresses {
 
 /// All counters of one replica.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RequestLimits {
     settings: RateLimits,
     /// This replica's identity in reports.
     origin: u64,
     urgent: Notify,
     addresses: [Mutex<Addresses>; SHARDS],
-    accounts: [Mutex<FxHashMap<AccountId, OrderCount>>; SHARDS],
+    accounts: [Mutex<FxHashMap<AccountId, UnfilledOrders>>; SHARDS],
 }
 
-impl Limits {
+impl RequestLimits {
     pub fn new(settings: RateLimits) -> Self {
         Self {
             settings,
@@ -136,7 +136,7 @@ impl Limits {
     /// # Errors
     ///
     /// Returns -1015 with the limit that they would exceed.
-    pub fn take_orders(&self, account: AccountId, orders: u32, now: Time) -> Result<OrderCount, ApiError> {
+    pub fn take_orders(&self, account: AccountId, orders: u32, now: Time) -> Result<UnfilledOrders, ApiError> {
         let mut table = self.accounts[account as usize % SHARDS].lock();
         let count = table.entry(account).or_default();
         count.roll(now);
@@ -162,7 +162,7 @@ impl Limits {
     }
 
     /// The account's current count.
-    pub fn orders(&self, account: AccountId, now: Time) -> OrderCount {
+    pub fn orders(&self, account: AccountId, now: Time) -> UnfilledOrders {
         let mut count = self.accounts[account as usize % SHARDS].lock().get(&account).copied().unwrap_or_default();
         count.roll(now);
         count
@@ -176,8 +176,8 @@ impl Addresses {
     }
 }
 
-impl Limits {
-    fn merge_at(&self, weights: &[Weight], now: Time) {
+impl RequestLimits {
+    fn merge_at(&self, weights: &[AddressWeight], now: Time) {
         for weight in weights.iter().filter(|weight| weight.origin != self.origin && weight.minute <= now + MINUTE) {
             let mut table = self.addresses[shard(&weight.address)].lock();
             if !table.is_full_for(&weight.address) {
@@ -186,7 +186,7 @@ impl Limits {
         }
     }
 
-    fn all_at(&self, now: Time) -> Vec<Weight> {
+    fn all_at(&self, now: Time) -> Vec<AddressWeight> {
         let mut weights = Vec::new();
         for table in &self.addresses {
             for (address, usage) in &table.lock().usage {
@@ -200,8 +200,8 @@ impl Limits {
     }
 }
 
-impl Table for Limits {
-    fn changed(&self) -> Vec<Weight> {
+impl WeightTable for RequestLimits {
+    fn changed(&self) -> Vec<AddressWeight> {
         let mut weights = Vec::new();
         for table in &self.addresses {
             let mut guard = table.lock();
@@ -217,12 +217,12 @@ impl Table for Limits {
         weights
     }
 
-    fn all(&self) -> Vec<Weight> {
-        self.all_at(now())
+    fn all(&self) -> Vec<AddressWeight> {
+        self.all_at(raw_now())
     }
 
-    fn merge(&self, weights: &[Weight]) {
-        self.merge_at(weights, now());
+    fn merge(&self, weights: &[AddressWeight]) {
+        self.merge_at(weights, raw_now());
     }
 
     fn urgent(&self) -> &Notify {
@@ -230,10 +230,10 @@ impl Table for Limits {
     }
 }
 
-impl FirstFills for Limits {
+impl FirstFills for RequestLimits {
     /// Filled orders do not count, and a maker's fill subtracts more than its own order (faqs/order_count_decrement.md).
     fn first_fill(&self, account: AccountId, as_maker: bool) {
-        self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, now());
+        self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, raw_now());
     }
 }
 
@@ -272,12 +272,12 @@ impl Usage {
         self.others.iter().fold(self.used, |sum, (_, used)| sum.saturating_add(*used))
     }
 
-    fn weight(&self, address: IpAddr, origin: u64, used: u32) -> Weight {
-        Weight { address, origin, minute: self.minute, used, banned_until: self.banned_until }
+    fn weight(&self, address: IpAddr, origin: u64, used: u32) -> AddressWeight {
+        AddressWeight { address, origin, minute: self.minute, used, banned_until: self.banned_until }
     }
 
     /// Adds the part of another replica.
-    fn merge(&mut self, weight: &Weight, now: Time) {
+    fn merge(&mut self, weight: &AddressWeight, now: Time) {
         if weight.banned_until > self.banned_until && weight.banned_until <= now + BAN_LONGEST {
             self.banned_until = weight.banned_until;
             self.bans = self.bans.max(1);
@@ -299,7 +299,7 @@ impl Usage {
     }
 }
 
-impl OrderCount {
+impl UnfilledOrders {
     fn roll(&mut self, now: Time) {
         let (window, day) = (now - now.rem_euclid(TEN_SECONDS), now - now.rem_euclid(DAY));
         if self.window != window {
@@ -339,8 +339,8 @@ mod tests {
     const NOON: Time = 1_700_000_040 * SECOND;
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
 
-    fn limits(weight_1m: u32, orders_10s: u32) -> Limits {
-        Limits::new(RateLimits { weight_1m, orders_10s, orders_1d: 1_000 })
+    fn limits(weight_1m: u32, orders_10s: u32) -> RequestLimits {
+        RequestLimits::new(RateLimits { weight_1m, orders_10s, orders_1d: 1_000 })
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn the_weight_of_an_address_is_the_sum_over_replicas() {
         let (here, there, third) = (limits(10, 1), limits(10, 1), limits(10, 1));
-        let used = |limits: &Limits, weight, now| limits.charge(CLIENT, weight, now).0;
+        let used = |limits: &RequestLimits, weight, now| limits.charge(CLIENT, weight, now).0;
         assert_eq!((used(&here, 4, NOON), used(&there, 3, NOON)), (4, 3));
         let (report, other) = (here.changed(), there.changed());
         assert_eq!((report.len(), here.changed().len()), (1, 0), "a change is reported once");
@@ -397,7 +397,7 @@ mod tests {
         third.merge_at(&report, NOON + MINUTE);
         assert_eq!(used(&third, 1, NOON + MINUTE), 2, "a report of the last minute");
         // The other clock is ahead by a moment: its minute has begun.
-        let ahead = [Weight { minute: NOON + 2 * MINUTE, used: 5, ..report[0] }];
+        let ahead = [AddressWeight { minute: NOON + 2 * MINUTE, used: 5, ..report[0] }];
         third.merge_at(&ahead, NOON + 2 * MINUTE - 1);
         assert_eq!(used(&third, 1, NOON + 2 * MINUTE - 1), 6);
         assert_eq!(used(&third, 1, NOON + 2 * MINUTE), 7);

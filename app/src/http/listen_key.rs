@@ -6,8 +6,8 @@
 //! - `DELETE` takes effect on the server that receives it.
 
 use super::App;
-use super::edge::now;
-use super::endpoint::{Answer, Call, Reply};
+use super::edge::raw_now;
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::keys::{Key, Keys, PRINT_LENGTH, Print, print};
 use crate::api_key::Vault;
@@ -35,7 +35,7 @@ pub struct Closed(Mutex<FxHashMap<Box<str>, Time>>);
 
 /// A listen key in use.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct OpenListenKey {
     pub key: Arc<Key>,
     pub print: Print,
     /// End of its validity.
@@ -43,20 +43,20 @@ pub struct Opened {
 }
 
 /// `POST /api/v3/userDataStream`
-pub async fn create(app: &App, call: &Call<'_>) -> Answer {
+pub async fn create(app: &App, call: &Call<'_>) -> EndpointResult {
     let api_key = call.api_key.as_deref().ok_or(ApiError::KEY_REJECTED)?;
     let text = seal(app.keys.vault(), api_key, call.received);
     Ok(Reply::written(96, |json| json.object(|json| json.key("listenKey").text(&text))))
 }
 
 /// `PUT /api/v3/userDataStream`
-pub async fn extend(app: &App, call: &Call<'_>) -> Answer {
+pub async fn extend(app: &App, call: &Call<'_>) -> EndpointResult {
     own(app, call)?;
     Ok(Reply::bytes(&b"{}"[..]))
 }
 
 /// `DELETE /api/v3/userDataStream`
-pub async fn close(app: &App, call: &Call<'_>) -> Answer {
+pub async fn close(app: &App, call: &Call<'_>) -> EndpointResult {
     let (text, opened) = own(app, call)?;
     let mut closed = app.closed_listen_keys.0.lock();
     if closed.len() >= CLOSED_MAX {
@@ -69,9 +69,9 @@ pub async fn close(app: &App, call: &Call<'_>) -> Answer {
     Ok(Reply::bytes(&b"{}"[..]))
 }
 
-fn own<'c>(app: &App, call: &'c Call<'_>) -> Result<(&'c str, Opened), ApiError> {
+fn own<'c>(app: &App, call: &'c Call<'_>) -> Result<(&'c str, OpenListenKey), ApiError> {
     let text = call.parameters.mandatory("listenKey")?;
-    let opened = open(app, text).ok_or(ApiError::LISTEN_KEY)?;
+    let opened = open_listen_key(app, text).ok_or(ApiError::LISTEN_KEY)?;
     if call.api_key.as_deref().map(print) == Some(opened.print) { Ok((text, opened)) } else { Err(ApiError::LISTEN_KEY) }
 }
 
@@ -81,11 +81,11 @@ pub fn is_listen_key(name: &str) -> bool {
 }
 
 /// The API key that may be used by a listen key now.
-pub fn open(app: &App, text: &str) -> Option<Opened> {
+pub fn open_listen_key(app: &App, text: &str) -> Option<OpenListenKey> {
     if app.closed_listen_keys.0.lock().contains_key(text) {
         return None;
     }
-    unseal(&app.keys, text, now())
+    unseal(&app.keys, text, raw_now())
 }
 
 fn seal(vault: &Vault, api_key: &str, now: Time) -> String {
@@ -100,7 +100,7 @@ fn seal(vault: &Vault, api_key: &str, now: Time) -> String {
     hex::encode(bytes)
 }
 
-fn unseal(keys: &Keys, text: &str, now: Time) -> Option<Opened> {
+fn unseal(keys: &Keys, text: &str, now: Time) -> Option<OpenListenKey> {
     let mut bytes = [0; LENGTH];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     let (stated, mac) = bytes.split_at(STATED_LENGTH);
@@ -111,7 +111,7 @@ fn unseal(keys: &Keys, text: &str, now: Time) -> Option<Opened> {
     let (print, seconds) = stated.split_first_chunk::<PRINT_LENGTH>()?;
     let until = Time::from(u32::from_be_bytes(seconds.try_into().ok()?)) * SECOND + LIFE;
     let key = keys.by_print(print).filter(|key| key.permissions.read)?;
-    (now < until).then_some(Opened { key, print: *print, until })
+    (now < until).then_some(OpenListenKey { key, print: *print, until })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod handshake;
 use super::edge::{AsSent, Peer};
 use super::error::ApiError;
 use super::limits::counted;
-use super::transport::{Queue, REWRITTEN_MAX, Sent, Switch, Transport};
+use super::transport::{REWRITTEN_MAX, Sent, SentQueue, Switch, Transport};
 use super::websocket::Admitted;
 use crate::metrics::Connected;
 use axum::Router;
@@ -46,7 +46,7 @@ const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 pub type Refuse = Arc<dyn Fn(Request<Body>, ApiError) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// Limits per client.
-pub struct Bounds {
+pub struct ListenerBounds {
     pub write_timeout: Duration,
     /// Concurrent connections.
     pub per_address: u32,
@@ -60,7 +60,7 @@ pub struct Bounds {
 pub struct Serving {
     pub router: Router,
     pub refuse: Refuse,
-    pub bounds: Bounds,
+    pub bounds: ListenerBounds,
     pub connections: IntGauge,
 }
 
@@ -79,7 +79,7 @@ pub struct Closing {
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
+pub async fn serve_connections(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
     let Serving { router, refuse, bounds, connections } = serving;
     let addresses = Arc::default();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
@@ -116,7 +116,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
         };
         // A reply is one small write: waiting to fill a segment would only delay it.
         let _ = stream.set_nodelay(true);
-        let (router, refuse, queue, switch) = (router.clone(), Arc::clone(&refuse), Queue::default(), Switch::default());
+        let (router, refuse, queue, switch) = (router.clone(), Arc::clone(&refuse), SentQueue::default(), Switch::default());
         let stream = Transport::new(stream, Arc::clone(&queue), Arc::clone(&switch), bounds.write_timeout);
         let held = Arc::new((place, counted, Connected::enter(&connections)));
         let asked = closing.asked.clone();
@@ -222,7 +222,7 @@ struct Counted(Option<(Addresses, IpAddr)>);
 
 impl Counted {
     /// `None`: the address is at its limit.
-    fn enter(addresses: &Addresses, bounds: &Bounds, peer: IpAddr) -> Option<Self> {
+    fn enter(addresses: &Addresses, bounds: &ListenerBounds, peer: IpAddr) -> Option<Self> {
         let address = peer.to_canonical();
         if bounds.exempt.iter().any(|network| network.contains(&address)) {
             return Some(Self(None));

@@ -43,7 +43,7 @@ mod websocket;
 use crate::json;
 pub use keys::Keys;
 pub use listener::Closing;
-pub use statements::Files;
+pub use statements::StatementFiles;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
@@ -57,18 +57,18 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use edge::Measured;
-use endpoint::Weight::{Fixed, Of};
+use endpoint::EndpointWeight::{Fixed, Of};
 use endpoint::{Endpoint, Security};
 use error::ApiError;
 use ipnet::IpNet;
-use limits::Limits;
+use limits::RequestLimits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct HttpSettings {
     pub rate_limits: RateLimits,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -86,11 +86,11 @@ pub struct App {
     /// No trading request waits for this pool.
     pub history: History,
     pub keys: Keys,
-    pub limits: Arc<Limits>,
-    pub settings: Settings,
+    pub limits: Arc<RequestLimits>,
+    pub settings: HttpSettings,
     pub metrics: HttpMetrics,
     pub streams: Hub,
-    pub files: Files,
+    pub files: StatementFiles,
     closed_listen_keys: listen_key::Closed,
     symbol_rules: general::SymbolRules,
 }
@@ -100,14 +100,14 @@ impl App {
         engine: Engine,
         history: History,
         keys: Keys,
-        settings: Settings,
+        settings: HttpSettings,
         metrics: HttpMetrics,
         stream_metrics: StreamMetrics,
-        files: Files,
+        files: StatementFiles,
     ) -> Self {
-        let limits = Arc::new(Limits::new(settings.rate_limits));
+        let limits = Arc::new(RequestLimits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
-        engine.share_weights(Arc::clone(&limits) as Arc<dyn weights::Table>);
+        engine.share_weights(Arc::clone(&limits) as Arc<dyn weights::WeightTable>);
         metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([
             edge::UNKNOWN_GROUP,
             edge::TRANSPORT_GROUP,
@@ -154,7 +154,7 @@ endpoints! {
     GET "/api/v3/exchangeInfo" "Trading rules, symbols and rate limits"
         => general::exchange_info, "general", Fixed(20), None, &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"];
     GET "/api/v3/executionRules" "Rules that bound execution prices"
-        => execution_rules::execution_rules, "general", Of(execution_rules::weight), None, execution_rules::RULES;
+        => execution_rules::execution_rules, "general", Of(execution_rules::execution_rules_weight), None, execution_rules::RULES;
     GET "/api/v3/referencePrice" "Reference price of the PRICE_RANGE rule"
         => execution_rules::reference_price, "market_data", Fixed(2), None, &["symbol", "symbolStatus"];
     GET "/api/v3/depth" "Order book"
@@ -214,7 +214,7 @@ endpoints! {
     GET "/api/v3/myTrades" "Trades of the account on a symbol"
         => history::trades, "account", Of(history::trades_weight), UserData, history::TRADES;
     GET "/api/v3/myPreventedMatches" "Trades of the account with itself that were prevented"
-        => prevented::prevented, "account", Of(prevented::weight), UserData, prevented::PREVENTED;
+        => prevented::prevented, "account", Of(prevented::prevented_weight), UserData, prevented::PREVENTED;
     GET "/api/v3/allOrderList" "All order lists, open and ended"
         => history::lists, "account", Fixed(20), UserData, history::LISTS;
     POST "/sapi/v1/account/statement" "Request an account statement of a period"
@@ -300,8 +300,8 @@ fn router(app: &Arc<App>) -> Router {
 /// Returns none at present: a failed accept is logged and retried.
 pub async fn serve(listener: TcpListener, app: App, closing: Closing) -> std::io::Result<()> {
     let app = Arc::new(app);
-    let publishing = tokio::spawn(streams::publish(app.streams.clone()));
-    let bounds = listener::Bounds {
+    let publishing = tokio::spawn(streams::publish_streams(app.streams.clone()));
+    let bounds = listener::ListenerBounds {
         write_timeout: app.settings.write_timeout,
         per_address: app.settings.connections_per_address,
         exempt: app.settings.trusted_proxies.clone(),
@@ -311,7 +311,7 @@ pub async fn serve(listener: TcpListener, app: App, closing: Closing) -> std::io
     let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
     let refuse: listener::Refuse =
         Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
-    let served = listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, closing).await;
+    let served = listener::serve_connections(listener, listener::Serving { router, refuse, bounds, connections }, closing).await;
     // Connections receive events until their close frame.
     publishing.abort();
     served

@@ -75,7 +75,7 @@ pub fn client_id(parameters: &Parameters<'_>, name: &str) -> Result<ClientId, Ap
 /// # Errors
 ///
 /// Returns -1102 for a missing parameter, -1106 for one that the type does not take, and the errors of each parameter.
-pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> {
+pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> {
     let parameters = &call.parameters;
     let market = market(app, call)?;
     let side = side(parameters)?;
@@ -94,7 +94,7 @@ pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> 
         (_, None, None) => return Err(ApiError::mandatory("quantity")),
         (_, Some(_), None) => {}
     }
-    let (price, stop_price) = prices(parameters, kind, "price", ["stopPrice", "trailingDelta"])?;
+    let (price, stop_price) = order_prices(parameters, kind, "price", ["stopPrice", "trailingDelta"])?;
     let order = NewOrder {
         account: call.account()?,
         market,
@@ -191,7 +191,12 @@ pub fn time_in_force(parameters: &Parameters<'_>, kind: OrderType, name: &str) -
 /// # Errors
 ///
 /// Returns -1102 if missing, -1106 if the type does not take it.
-pub fn prices(parameters: &Parameters<'_>, kind: OrderType, price: &str, stop: [&str; 2]) -> Result<(Price, Price), ApiError> {
+pub fn order_prices(
+    parameters: &Parameters<'_>,
+    kind: OrderType,
+    price: &str,
+    stop: [&str; 2],
+) -> Result<(Price, Price), ApiError> {
     let limit = match (kind.has_price(), parameters.decimal(price)?) {
         (true, None) => return Err(ApiError::mandatory(price)),
         (false, Some(_)) => return Err(ApiError::not_required(price)),

@@ -4,7 +4,7 @@
 //! - Below it each server counts before the command and subtracts if the command placed no order (see `limits`).
 
 use super::App;
-use super::edge::now;
+use super::edge::raw_now;
 use super::endpoint::{Call, Reply};
 use super::error::ApiError;
 use crate::engine::{self, SubmitError};
@@ -43,14 +43,14 @@ impl<'a> Counted<'a> {
         let here = if app.engine.counts_orders() {
             None
         } else {
-            let count = app.limits.take_orders(account, orders, now()).inspect_err(|_| refused(app))?;
+            let count = app.limits.take_orders(account, orders, raw_now()).inspect_err(|_| refused(app))?;
             Some((count.ten_seconds, count.one_day))
         };
         Ok(Self { app, account, orders, here })
     }
 
     /// Subtracts the orders if the command certainly placed none.
-    pub fn settle(&self, reply: Result<engine::Reply, SubmitError>) -> Result<engine::Reply, ApiError> {
+    pub fn settle(&self, reply: Result<engine::CommandReply, SubmitError>) -> Result<engine::CommandReply, ApiError> {
         reply.map_err(|error| {
             if error != SubmitError::Unknown {
                 self.give_back();
@@ -64,7 +64,7 @@ impl<'a> Counted<'a> {
 
     pub fn give_back(&self) {
         if self.here.is_some() {
-            self.app.limits.give_back(self.account, self.orders, now());
+            self.app.limits.give_back(self.account, self.orders, raw_now());
         }
     }
 

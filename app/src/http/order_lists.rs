@@ -1,13 +1,13 @@
 //! This module serves order lists: place, query and cancel an OCO pair. It must not decide which leg ends the other.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
-use super::new_order::{self, client_id, market, prices, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, market, order_prices, refuse_unsupported, time_in_force};
 use super::order_count::Counted;
 use super::orders::{of_cancel, unexpected, which};
 use super::parameters::Parameters;
-use super::reports::{Detail, Frame, REPORT_SIZE};
+use super::reports::{Detail, REPORT_SIZE, ReportFrame};
 use crate::engine::history::ListDetails;
 use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
 use exchange_core::money::Quantity;
@@ -88,7 +88,7 @@ const BELOW: Names = Names {
 };
 
 /// `POST /api/v3/orderList/oco`
-pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
+pub async fn place_oco(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let market = market(app, call)?;
     let side = new_order::side(parameters)?;
@@ -98,11 +98,11 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
     check_types(side, kinds)?;
     let above = leg(parameters, kinds[0], &ABOVE)?;
     let below = leg(parameters, kinds[1], &BELOW)?;
-    submit(app, call, Pair { market, side, quantity, above, below }).await
+    submit(app, call, OrderPair { market, side, quantity, above, below }).await
 }
 
 /// Sides of a pair, as both forms of the request describe them.
-pub(super) struct Pair {
+pub(super) struct OrderPair {
     pub market: MarketId,
     pub side: Side,
     pub quantity: Quantity,
@@ -111,10 +111,10 @@ pub(super) struct Pair {
 }
 
 /// Places the pair and answers with its list.
-pub(super) async fn submit(app: &App, call: &Call<'_>, pair: Pair) -> Answer {
+pub(super) async fn submit(app: &App, call: &Call<'_>, pair: OrderPair) -> EndpointResult {
     let parameters = &call.parameters;
     let detail = new_order::detail(parameters)?.unwrap_or(Detail::Result);
-    let Pair { market, side, quantity, above, below } = pair;
+    let OrderPair { market, side, quantity, above, below } = pair;
     let oco = NewOco {
         account: call.account()?,
         market,
@@ -130,7 +130,7 @@ pub(super) async fn submit(app: &App, call: &Call<'_>, pair: Pair) -> Answer {
     let reply = counted.settle(reply)?;
     let unfilled = reply.unfilled;
     let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let written = Reply::written(3 * REPORT_SIZE, |json| {
         frame.list(json, &list, |json, placed| frame.placed(json, placed, detail, app.engine.committed()));
     });
@@ -138,21 +138,21 @@ pub(super) async fn submit(app: &App, call: &Call<'_>, pair: Pair) -> Answer {
 }
 
 /// `DELETE /api/v3/orderList`
-pub async fn cancel(app: &App, call: &Call<'_>) -> Answer {
+pub async fn cancel(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let (list, client) = which(call, "orderListId", "listClientOrderId")?;
     let command = Command::CancelList { account: call.account()?, market: market(app, call)?, list, client_id: client };
     let cancel_id = client_id(parameters, "newClientOrderId")?;
     let reply = app.engine.submit(command, call.valid_until).await.map_err(of_cancel)?;
     let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     Ok(Reply::written(3 * REPORT_SIZE, |json| {
         frame.list(json, &list, |json, placed| frame.canceled(json, &placed.order, &cancel_id));
     }))
 }
 
 /// `GET /api/v3/orderList`
-pub async fn query(app: &App, call: &Call<'_>) -> Answer {
+pub async fn query(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let (list, original) = which(call, "orderListId", "origClientOrderId")?;
     let found = match (list, original) {
@@ -169,7 +169,7 @@ pub async fn query(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/openOrderList`
-pub async fn open(app: &App, call: &Call<'_>) -> Answer {
+pub async fn open(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let open: Vec<u64> = app.engine.committed().read().state.open_lists(account).iter().map(|list| list.id).collect();
     let mut details = Vec::with_capacity(open.len());
@@ -185,7 +185,7 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
     let committed = app.engine.committed().read();
     let write = |json: &mut super::json::Json, details: &ListDetails| {
         let symbol = committed.state.market(details.list.market).map_or("", |market| &market.symbol);
-        Frame { symbol, unit: call.time_unit, time: details.list.updated }.list_status(json, details);
+        ReportFrame { symbol, unit: call.time_unit, time: details.list.updated }.list_status(json, details);
     };
     if as_array {
         json.array(lists, write);
@@ -197,7 +197,7 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
 fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
-    let (price, stop_price) = prices(parameters, kind, names.price, names.stop)?;
+    let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;
     Ok(OcoLeg { kind, price, stop_price, time_in_force, client_id: client_id(parameters, names.client_id)? })
 }
 

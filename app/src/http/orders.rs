@@ -2,12 +2,12 @@
 
 use super::App;
 use super::commission::order_commission;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::new_order::{self, client_id, generated_id, market};
 use super::order_count::Counted;
 use super::parameters::Parameters;
-use super::reports::{Frame, REPORT_SIZE, queried, symbol};
+use super::reports::{REPORT_SIZE, ReportFrame, queried, symbol};
 use crate::engine::SubmitError;
 use exchange_core::command::{CancelOrder, CancelRestriction, Canceled, Command, Outcome};
 use exchange_core::order::{ClientId, OrderId};
@@ -29,21 +29,21 @@ pub fn open_weight(parameters: &Parameters<'_>) -> u32 {
 }
 
 /// `POST /api/v3/order`
-pub async fn place(app: &App, call: &Call<'_>) -> Answer {
-    let (order, detail) = new_order::read(app, call)?;
+pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
+    let (order, detail) = new_order::read_new_order(app, call)?;
     let counted = Counted::take(app, call, 1)?;
     let reply = app.engine.submit(Command::Place(order), call.valid_until).await;
     let reply = counted.settle(reply)?;
     let unfilled = reply.unfilled;
     let Outcome::Placed(placed) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
-    let written = Reply::written(Frame::size(&placed), |json| frame.placed(json, &placed, detail, app.engine.committed()));
+    let frame = ReportFrame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let written = Reply::written(ReportFrame::size(&placed), |json| frame.placed(json, &placed, detail, app.engine.committed()));
     Ok(counted.show(written, unfilled))
 }
 
 /// `POST /api/v3/order/test`: all checks except funds and the book, without effect.
-pub async fn test(app: &App, call: &Call<'_>) -> Answer {
-    let (order, _) = new_order::read(app, call)?;
+pub async fn test(app: &App, call: &Call<'_>) -> EndpointResult {
+    let (order, _) = new_order::read_new_order(app, call)?;
     let rates = call.parameters.boolean("computeCommissionRates")?.unwrap_or(false);
     let committed = app.engine.committed().read();
     committed.state.check_order(&order, call.received)?;
@@ -55,7 +55,7 @@ pub async fn test(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `DELETE /api/v3/order`
-pub async fn cancel(app: &App, call: &Call<'_>) -> Answer {
+pub async fn cancel(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let (order, original) = which(call, "orderId", "origClientOrderId")?;
     let cancel = CancelOrder {
@@ -68,23 +68,23 @@ pub async fn cancel(app: &App, call: &Call<'_>) -> Answer {
     let cancel_id = client_id(parameters, "newClientOrderId")?;
     let reply = app.engine.submit(Command::Cancel(cancel), call.valid_until).await.map_err(of_cancel)?;
     let Outcome::Canceled(canceled) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     Ok(Reply::written(ended_size(&canceled), |json| frame.ended(json, &canceled, &cancel_id)))
 }
 
 /// `DELETE /api/v3/openOrders`
-pub async fn cancel_all(app: &App, call: &Call<'_>) -> Answer {
+pub async fn cancel_all(app: &App, call: &Call<'_>) -> EndpointResult {
     let command = Command::CancelAll { account: call.account()?, market: market(app, call)? };
     let reply = app.engine.submit(command, call.valid_until).await.map_err(of_cancel)?;
     let Outcome::CanceledAll(all) = reply.outcome else { return Err(unexpected()) };
-    let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let frame = ReportFrame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let cancel_id = generated_id();
     let size = all.iter().map(ended_size).sum();
     Ok(Reply::written(size, |json| json.array(&all, |json, canceled| frame.ended(json, canceled, &cancel_id))))
 }
 
 /// `GET /api/v3/order`
-pub async fn query(app: &App, call: &Call<'_>) -> Answer {
+pub async fn query(app: &App, call: &Call<'_>) -> EndpointResult {
     let (account, market) = (call.account()?, market(app, call)?);
     let (order, original) = which(call, "orderId", "origClientOrderId")?;
     let found = match (order, original) {
@@ -102,7 +102,7 @@ pub async fn query(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/openOrders`
-pub async fn open(app: &App, call: &Call<'_>) -> Answer {
+pub async fn open(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let asked = match call.parameters.symbol_if_sent()? {
         Some(_) => Some(market(app, call)?),

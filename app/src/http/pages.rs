@@ -2,7 +2,7 @@
 //! contains the files of its release; files of other releases come from object storage. It must not answer an API request.
 
 use super::{App, ENDPOINTS, UNSUPPORTED, asyncapi, openapi};
-use crate::assets::{self, Asset, DOCUMENT};
+use crate::assets::{self, DOCUMENT, PageAsset};
 use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -43,11 +43,11 @@ const ASSET_LIFE: &str = "public, max-age=31536000, immutable";
 
 /// The pages as routes.
 pub fn router(app: &Arc<App>) -> Router {
-    let document = openapi::document(ENDPOINTS);
+    let document = openapi::openapi_document(ENDPOINTS);
     let json = Bytes::from(document.to_json().unwrap_or_default());
-    let streams = Bytes::from(asyncapi::document().to_string());
+    let streams = Bytes::from(asyncapi::asyncapi_document().to_string());
     // The binary contains them: reading cannot fail, and a test reads them.
-    let own: Arc<[Asset]> = assets::own().unwrap_or_default().into();
+    let own: Arc<[PageAsset]> = assets::own().unwrap_or_default().into();
     let reference = Html(assets::reference_page(&own).unwrap_or_default());
     let (app, reads) = (Arc::clone(app), Arc::new(Semaphore::new(STORE_READS)));
     let asset = move |Path((hash, name)): Path<(String, String)>| {
@@ -82,7 +82,7 @@ fn reference_file(name: &str) -> Response {
 }
 
 /// A file of this release, or of another one from object storage.
-async fn asset(app: &App, own: &[Asset], reads: &Semaphore, hash: &str, name: &str) -> Response {
+async fn asset(app: &App, own: &[PageAsset], reads: &Semaphore, hash: &str, name: &str) -> Response {
     let key = format!("{}{hash}/{name}", assets::PREFIX);
     if let Some(asset) = own.iter().find(|asset| asset.key == key) {
         return ([(CONTENT_TYPE, asset.content_type.clone()), lasting()], asset.bytes.clone()).into_response();

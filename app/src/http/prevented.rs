@@ -1,13 +1,13 @@
 //! This module lists an account's trades that self-trade prevention prevented. It must not decide which are prevented.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::market_data::symbols::BAD_COMBINATION;
 use super::market_data::{ITEMS_DEFAULT, ITEMS_MAX};
 use super::new_order::market;
 use super::parameters::Parameters;
-use crate::db::history::{Part, PreventedQuery, Wanted};
+use crate::db::history::{HistoryPart, PreventedQuery, Wanted};
 
 /// Parameters of `GET /api/v3/myPreventedMatches`.
 pub const PREVENTED: &[&str] = &["symbol", "preventedMatchId", "orderId", "fromPreventedMatchId", "limit"];
@@ -15,12 +15,12 @@ pub const PREVENTED: &[&str] = &["symbol", "preventedMatchId", "orderId", "fromP
 const MATCH_SIZE: usize = 384;
 
 /// Weight of `GET /api/v3/myPreventedMatches`.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
+pub fn prevented_weight(parameters: &Parameters<'_>) -> u32 {
     if parameters.has("orderId") { 20 } else { 2 }
 }
 
 /// `GET /api/v3/myPreventedMatches`
-pub async fn prevented(app: &App, call: &Call<'_>) -> Answer {
+pub async fn prevented(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let (account, market) = (call.account()?, market(app, call)?);
     let limit = parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
@@ -29,7 +29,7 @@ pub async fn prevented(app: &App, call: &Call<'_>) -> Answer {
         (None, None) => return Err(ApiError::either("preventedMatchId", "orderId")),
         (Some(id), None) if from.is_none() && !parameters.has("limit") => Wanted::Match(id),
         (Some(_), _) => return Err(BAD_COMBINATION),
-        (None, Some(order)) => Wanted::Of(order, Part { from: from.or(Some(0)), start: None, end: None, limit }),
+        (None, Some(order)) => Wanted::Of(order, HistoryPart { from: from.or(Some(0)), start: None, end: None, limit }),
     };
     let found = app.history.prevented(PreventedQuery { account, market, wanted }).await?;
     let symbol = parameters.symbol()?;

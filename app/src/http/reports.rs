@@ -2,7 +2,7 @@
 
 use super::endpoint::TimeUnit;
 use super::json::Json;
-use crate::engine::committed::Shared;
+use crate::engine::committed::SharedState;
 use crate::engine::history::ListDetails;
 use exchange_core::State;
 use exchange_core::command::{Amended, Canceled, ListReport, Placed};
@@ -35,21 +35,21 @@ impl Detail {
 
 /// Values that all reports of one reply share.
 #[derive(Clone, Copy)]
-pub struct Frame<'a> {
+pub struct ReportFrame<'a> {
     pub symbol: &'a str,
     pub unit: TimeUnit,
     /// Time at which the command was decided: `transactTime`.
     pub time: Time,
 }
 
-impl Frame<'_> {
+impl ReportFrame<'_> {
     /// Bytes to allocate for a placed order.
     pub fn size(placed: &Placed) -> usize {
         REPORT_SIZE + placed.fills.len() * FILL_SIZE
     }
 
     /// A new order. The state supplies the asset of a fill's commission; it is not used if there are no fills.
-    pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, committed: &Shared) {
+    pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, committed: &SharedState) {
         let order = &placed.order;
         json.object(|json| {
             json.key("symbol").text(self.symbol);

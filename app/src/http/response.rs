@@ -1,7 +1,7 @@
 //! This module turns an answer into the bytes and headers of a reply, and writes the one log line of a failure. It must not
 //! decide the answer.
 
-use super::endpoint::{Answer, Reply};
+use super::endpoint::{EndpointResult, Reply};
 use super::error::ApiError;
 use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, VARY};
@@ -18,7 +18,7 @@ const USED_WEIGHT_1M: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The reply to a request with these headers, whose address used this weight in the current minute.
-pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
+pub fn response_of(answer: EndpointResult, request: &HeaderMap, used: u32) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     let mut text = uuid::Uuid::encode_buffer();
     let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
@@ -159,14 +159,14 @@ mod tests {
         ];
         for (error, status, cause) in rows {
             let lines = Lines::default();
-            let reply = tracing::subscriber::with_default(lines.clone(), || of(Err(error), &HeaderMap::new(), 1));
+            let reply = tracing::subscriber::with_default(lines.clone(), || response_of(Err(error), &HeaderMap::new(), 1));
             let lines = lines.0.lock();
             let [line] = &lines[..] else { panic!("{status} {cause}: {lines:?}") };
             let id = reply.headers()[UUID].to_str().unwrap();
             assert!(line.contains(cause) && line.contains(id) && line.contains(status), "{line}");
         }
         let lines = Lines::default();
-        tracing::subscriber::with_default(lines.clone(), || of(Err(ApiError::SYMBOL), &HeaderMap::new(), 1));
+        tracing::subscriber::with_default(lines.clone(), || response_of(Err(ApiError::SYMBOL), &HeaderMap::new(), 1));
         assert!(lines.0.lock().is_empty(), "a client error is not logged");
     }
 }

@@ -2,7 +2,7 @@
 //! object storage. It must not reveal another account's statement.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use crate::db::{
     jobs,
@@ -34,14 +34,14 @@ const MICROSECONDS: Time = 1_000_000;
 const STATEMENT_SIZE: usize = 160;
 
 /// Where requests are stored, and where files are.
-pub struct Files {
+pub struct StatementFiles {
     pub pool: PgPool,
     /// `None`: not configured.
     pub media: Option<Media>,
 }
 
 /// `POST /sapi/v1/account/statement`
-pub async fn request(app: &App, call: &Call<'_>) -> Answer {
+pub async fn request(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let time = |name| call.parameters.time(name).and_then(|time| time.ok_or_else(|| ApiError::mandatory(name)));
     let (start, end) = (time("startTime")?, time("endTime")?);
@@ -50,7 +50,7 @@ pub async fn request(app: &App, call: &Call<'_>) -> Answer {
     }
     store(app)?;
     app.history.require_complete()?;
-    let pending = statements::pending(&mut *app.files.pool.acquire().await?, account).await?;
+    let pending = statements::pending_statements(&mut *app.files.pool.acquire().await?, account).await?;
     if pending >= PENDING_MAX {
         return Err(ApiError::STATEMENTS_PENDING);
     }
@@ -59,7 +59,7 @@ pub async fn request(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /sapi/v1/account/statement`
-pub async fn list(app: &App, call: &Call<'_>) -> Answer {
+pub async fn list(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let limit = call.parameters.limit(LIST_DEFAULT, LIST_MAX)?;
     let mut connection = app.files.pool.acquire().await?;
@@ -77,12 +77,12 @@ pub async fn list(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /sapi/v1/account/statement/link`
-pub async fn link(app: &App, call: &Call<'_>) -> Answer {
+pub async fn link(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let id = call.parameters.mandatory("statementId")?;
     let id = Uuid::try_parse(id).map_err(|_| ApiError::illegal("statementId", "a UUID"))?;
     let media = store(app)?;
-    let found = statements::find(&mut *app.files.pool.acquire().await?, id).await?;
+    let found = statements::find_statement(&mut *app.files.pool.acquire().await?, id).await?;
     // The answer must not show whether another account has the statement.
     let statement = found.filter(|statement| i64::from(statement.account) == i64::from(account));
     let key = statement.ok_or(ApiError::NO_SUCH_STATEMENT)?.object_key.ok_or(ApiError::STATEMENT_NOT_READY)?;

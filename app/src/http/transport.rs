@@ -14,7 +14,7 @@ mod head;
 use axum::body::Bytes;
 use bytes::{Buf, BytesMut};
 use chunked::Chunked;
-use head::{Body, Head};
+use head::{Body, RequestHead};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-pub use head::{Fault, REWRITTEN_MAX};
+pub use head::{HeadFault, REWRITTEN_MAX};
 
 /// Time limit for a request's head; it also closes an idle connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -48,11 +48,11 @@ pub enum Sent {
     Plain,
     /// The query as received, before its bytes were encoded.
     Raw(Bytes),
-    Refused(Fault),
+    Refused(HeadFault),
 }
 
 /// One entry per request, in order.
-pub type Queue = Arc<Mutex<VecDeque<Sent>>>;
+pub type SentQueue = Arc<Mutex<VecDeque<Sent>>>;
 
 /// Set when a request was answered 101: what follows is another protocol.
 pub type Switch = Arc<AtomicBool>;
@@ -78,7 +78,7 @@ pub struct Transport<S> {
     scanned: usize,
     /// Output for hyper.
     output: BytesMut,
-    queue: Queue,
+    queue: SentQueue,
     switch: Switch,
     head_timer: Pin<Box<Sleep>>,
     write_timeout: Duration,
@@ -87,7 +87,7 @@ pub struct Transport<S> {
 }
 
 impl<S> Transport<S> {
-    pub fn new(stream: S, queue: Queue, switch: Switch, write_timeout: Duration) -> Self {
+    pub fn new(stream: S, queue: SentQueue, switch: Switch, write_timeout: Duration) -> Self {
         Self {
             stream,
             state: State::Head,
@@ -103,7 +103,7 @@ impl<S> Transport<S> {
         }
     }
 
-    fn refuse(&mut self, fault: Fault) {
+    fn refuse(&mut self, fault: HeadFault) {
         self.input.clear();
         self.output.extend_from_slice(REFUSED);
         self.queue.lock().push_back(Sent::Refused(fault));
@@ -120,9 +120,9 @@ impl<S> Transport<S> {
     fn advance(&mut self) {
         while !self.input.is_empty() {
             match &mut self.state {
-                State::Head => match head::read(&mut self.input, &mut self.scanned, &mut self.output) {
+                State::Head => match head::read_request_head(&mut self.input, &mut self.scanned, &mut self.output) {
                     Ok(None) => return,
-                    Ok(Some(Head { raw_query, body })) => {
+                    Ok(Some(RequestHead { raw_query, body })) => {
                         self.queue.lock().push_back(raw_query.map_or(Sent::Plain, Sent::Raw));
                         match body {
                             Body::Length(0) => self.begin_head(),
@@ -213,7 +213,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
                     if this.input.is_empty() {
                         return Poll::Ready(Ok(()));
                     }
-                    this.refuse(Fault::Slow);
+                    this.refuse(HeadFault::Slow);
                 }
                 Poll::Pending => return Poll::Pending,
             }

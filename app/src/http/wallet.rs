@@ -2,7 +2,7 @@
 //! withdrawals. It must not move funds: operators credit and debit.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use exchange_core::market::{Asset, Market};
 
@@ -31,12 +31,12 @@ const COIN_SIZE: usize = 384;
 const FEE_SIZE: usize = 96;
 
 /// `GET /sapi/v1/system/status`
-pub async fn system_status(_: &App, _: &Call<'_>) -> Answer {
+pub async fn system_status(_: &App, _: &Call<'_>) -> EndpointResult {
     Ok(Reply::bytes(&br#"{"status":0,"msg":"normal"}"#[..]))
 }
 
 /// `GET /sapi/v1/capital/config/getall`: every asset with the account's balance; deposits and withdrawals are disabled.
-pub async fn coins(app: &App, call: &Call<'_>) -> Answer {
+pub async fn coins(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let committed = app.engine.committed().read();
     let state = &committed.state;
@@ -62,18 +62,18 @@ pub async fn coins(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /sapi/v1/capital/deposit/hisrec`, `GET /sapi/v1/capital/withdraw/history`, the margin pairs: empty lists.
-pub async fn nothing(_: &App, _: &Call<'_>) -> Answer {
+pub async fn nothing(_: &App, _: &Call<'_>) -> EndpointResult {
     Ok(Reply::bytes(&b"[]"[..]))
 }
 
 /// `GET /sapi/v1/capital/deposit/address`
-pub async fn deposit_address(_: &App, call: &Call<'_>) -> Answer {
+pub async fn deposit_address(_: &App, call: &Call<'_>) -> EndpointResult {
     call.parameters.mandatory("coin")?;
     Err(ApiError::DEPOSITS_DISABLED)
 }
 
 /// `POST /sapi/v1/capital/withdraw/apply`
-pub async fn withdraw(_: &App, call: &Call<'_>) -> Answer {
+pub async fn withdraw(_: &App, call: &Call<'_>) -> EndpointResult {
     for name in ["coin", "address", "amount"] {
         call.parameters.mandatory(name)?;
     }
@@ -81,7 +81,7 @@ pub async fn withdraw(_: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /sapi/v1/asset/tradeFee`
-pub async fn trade_fee(app: &App, call: &Call<'_>) -> Answer {
+pub async fn trade_fee(app: &App, call: &Call<'_>) -> EndpointResult {
     let account = call.account()?;
     let symbol = call.parameters.symbol_if_sent()?;
     let committed = app.engine.committed().read();
@@ -103,6 +103,6 @@ pub async fn trade_fee(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /fapi/v1/exchangeInfo`, `GET /dapi/v1/exchangeInfo`: this exchange has no futures.
-pub async fn no_symbols(_: &App, _: &Call<'_>) -> Answer {
+pub async fn no_symbols(_: &App, _: &Call<'_>) -> EndpointResult {
     Ok(Reply::bytes(&br#"{"symbols":[]}"#[..]))
 }

@@ -81,7 +81,7 @@ impl StreamMetrics {
 
 impl ObjectStorageMetrics {
     pub fn start_at_zero(&self) {
-        for kind in crate::foreign::Kind::ALL {
+        for kind in crate::foreign::ForeignKind::ALL {
             self.foreign_objects.with_label_values(&[kind.name()]);
         }
         for operation in STORAGE_OPERATIONS {

@@ -1,13 +1,13 @@
 //! This module parses the command line of `exchange admin`. Every answer is one JSON document on stdout. It must not perform an
 //! action.
 
-use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
+use super::request::{BreakerRule, FeeChanges, Fees, FilterChanges, OperatorCommand, PriceRangeRule};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct AdminArguments {
     /// Person or program that makes the change; journalled with every change
     #[arg(long)]
     pub actor: String,
@@ -23,22 +23,22 @@ pub struct Arguments {
 pub enum Noun {
     /// Assets, such as BTC
     #[command(subcommand)]
-    Asset(Asset),
+    Asset(AssetCommand),
     /// Markets, such as BTCUSDT: filters, fees, halt and resume
     #[command(subcommand)]
-    Market(Market),
+    Market(MarketCommand),
     /// Accounts: freeze, cancel their orders, fees, ledger
     #[command(subcommand)]
-    Account(Account),
+    Account(AccountCommand),
     /// API keys of an account
     #[command(subcommand)]
-    ApiKey(ApiKey),
+    ApiKey(ApiKeyCommand),
     /// Declare that the database lost history; works while no server leads
     #[command(subcommand)]
-    Loss(Loss),
+    Loss(LossCommand),
     /// Journal time, after a clock ran ahead; works while no server leads
     #[command(subcommand)]
-    Time(Time),
+    Time(TimeCommand),
     /// Feature level of the journal: see the upgrade notes in the changelog
     #[command(subcommand)]
     FeatureLevel(FeatureLevel),
@@ -57,7 +57,7 @@ pub enum FeatureLevel {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Loss {
+pub enum LossCommand {
     /// Continue with this database although events up to a sequence were confirmed elsewhere. Those events are lost permanently
     Declare {
         /// Last lost sequence, as reported by the server that refuses the database
@@ -67,19 +67,19 @@ pub enum Loss {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Time {
+pub enum TimeCommand {
     /// Set journal time back to the clock; the next leader does it first. Refused while any clock disagrees. Raises the feature
     /// level
     SetBack,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Asset {
+pub enum AssetCommand {
     Create { code: String },
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Market {
+pub enum MarketCommand {
     /// Open a market immediately
     Create {
         symbol: String,
@@ -161,7 +161,7 @@ pub enum Market {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Account {
+pub enum AccountCommand {
     /// `reference` is your name for the account, without personal data. The same reference returns the same account
     Create {
         reference: String,
@@ -206,7 +206,7 @@ pub enum Account {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ApiKey {
+pub enum ApiKeyCommand {
     /// Create a key. The secret of an HMAC key is printed only once
     Create {
         account: String,
@@ -245,59 +245,65 @@ impl Noun {
     /// # Errors
     ///
     /// Returns an error if a file named on the command line cannot be read.
-    pub fn action(self) -> anyhow::Result<Action> {
-        let status = |symbol, status: &str| Action::SetMarketStatus { symbol, status: status.to_owned() };
-        let every = |status: &str, except| Action::SetEveryMarketStatus { status: status.to_owned(), except };
+    pub fn action(self) -> anyhow::Result<OperatorCommand> {
+        let status = |symbol, status: &str| OperatorCommand::SetMarketStatus { symbol, status: status.to_owned() };
+        let every = |status: &str, except| OperatorCommand::SetEveryMarketStatus { status: status.to_owned(), except };
         Ok(match self {
-            Self::Asset(Asset::Create { code }) => Action::CreateAsset { code },
+            Self::Asset(AssetCommand::Create { code }) => OperatorCommand::CreateAsset { code },
             Self::Market(market) => match market {
-                Market::Create { symbol, base, quote, filters, fees } => {
-                    Action::CreateMarket { symbol, base, quote, filters, fees }
+                MarketCommand::Create { symbol, base, quote, filters, fees } => {
+                    OperatorCommand::CreateMarket { symbol, base, quote, filters, fees }
                 }
-                Market::SetFilters { symbol, filters } => Action::SetFilters { symbol, filters },
-                Market::SetFees { symbol, fees } => Action::SetFees { symbol, fees },
-                Market::Halt { symbol } => status(symbol, "HALT"),
-                Market::CancelOnly { symbol } => status(symbol, "CANCEL_ONLY"),
-                Market::Resume { symbol } => status(symbol, "TRADING"),
-                Market::List => Action::ListMarkets,
-                Market::HaltAll => every("HALT", Vec::new()),
-                Market::CancelOnlyAll => every("CANCEL_ONLY", Vec::new()),
-                Market::ResumeAll { except } => every("TRADING", except),
-                Market::CancelOrders { symbol } => Action::CancelMarketOrders { symbol },
-                Market::Delist { symbol } => Action::DelistMarket { symbol },
-                Market::SetPriceRange { symbol, rule } => Action::SetPriceRange { symbol, rule: Some(rule) },
-                Market::ResetPriceRange { symbol } => Action::SetPriceRange { symbol, rule: None },
-                Market::SetReferencePrice { symbol, price } => Action::SetReferencePrice { symbol, price },
-                Market::SetBreaker { symbol, breaker } => Action::SetBreaker { symbol, breaker: Some(breaker) },
-                Market::ResetBreaker { symbol } => Action::SetBreaker { symbol, breaker: None },
+                MarketCommand::SetFilters { symbol, filters } => OperatorCommand::SetFilters { symbol, filters },
+                MarketCommand::SetFees { symbol, fees } => OperatorCommand::SetFees { symbol, fees },
+                MarketCommand::Halt { symbol } => status(symbol, "HALT"),
+                MarketCommand::CancelOnly { symbol } => status(symbol, "CANCEL_ONLY"),
+                MarketCommand::Resume { symbol } => status(symbol, "TRADING"),
+                MarketCommand::List => OperatorCommand::ListMarkets,
+                MarketCommand::HaltAll => every("HALT", Vec::new()),
+                MarketCommand::CancelOnlyAll => every("CANCEL_ONLY", Vec::new()),
+                MarketCommand::ResumeAll { except } => every("TRADING", except),
+                MarketCommand::CancelOrders { symbol } => OperatorCommand::CancelMarketOrders { symbol },
+                MarketCommand::Delist { symbol } => OperatorCommand::DelistMarket { symbol },
+                MarketCommand::SetPriceRange { symbol, rule } => OperatorCommand::SetPriceRange { symbol, rule: Some(rule) },
+                MarketCommand::ResetPriceRange { symbol } => OperatorCommand::SetPriceRange { symbol, rule: None },
+                MarketCommand::SetReferencePrice { symbol, price } => OperatorCommand::SetReferencePrice { symbol, price },
+                MarketCommand::SetBreaker { symbol, breaker } => OperatorCommand::SetBreaker { symbol, breaker: Some(breaker) },
+                MarketCommand::ResetBreaker { symbol } => OperatorCommand::SetBreaker { symbol, breaker: None },
             },
-            Self::FeatureLevel(FeatureLevel::Show) => Action::ShowFeatureLevel,
-            Self::FeatureLevel(FeatureLevel::Set { level }) => Action::SetFeatureLevel { level },
+            Self::FeatureLevel(FeatureLevel::Show) => OperatorCommand::ShowFeatureLevel,
+            Self::FeatureLevel(FeatureLevel::Set { level }) => OperatorCommand::SetFeatureLevel { level },
             Self::Account(account) => match account {
-                Account::Create { reference } => Action::CreateAccount { reference },
-                Account::Show { account } => Action::ShowAccount { account },
-                Account::Freeze { account, cancel_orders } => Action::SetTrading { account, allowed: false, cancel_orders },
-                Account::Unfreeze { account } => Action::SetTrading { account, allowed: true, cancel_orders: false },
-                Account::CancelOrders { account } => Action::CancelOrders { account },
-                Account::SetFees { account, fees } => Action::SetAccountFees { account, fees: Some(fees) },
-                Account::ResetFees { account } => Action::SetAccountFees { account, fees: None },
-                Account::Ledger { account, before, limit } => Action::Ledger { account, before, limit },
+                AccountCommand::Create { reference } => OperatorCommand::CreateAccount { reference },
+                AccountCommand::Show { account } => OperatorCommand::ShowAccount { account },
+                AccountCommand::Freeze { account, cancel_orders } => {
+                    OperatorCommand::SetTrading { account, allowed: false, cancel_orders }
+                }
+                AccountCommand::Unfreeze { account } => {
+                    OperatorCommand::SetTrading { account, allowed: true, cancel_orders: false }
+                }
+                AccountCommand::CancelOrders { account } => OperatorCommand::CancelOrders { account },
+                AccountCommand::SetFees { account, fees } => OperatorCommand::SetAccountFees { account, fees: Some(fees) },
+                AccountCommand::ResetFees { account } => OperatorCommand::SetAccountFees { account, fees: None },
+                AccountCommand::Ledger { account, before, limit } => OperatorCommand::Ledger { account, before, limit },
             },
             Self::Loss(_) | Self::Time(_) => anyhow::bail!("this command does not need a leader"),
             Self::ApiKey(key) => match key {
-                ApiKey::Create { account, label, permissions, networks, ed25519 } => {
+                ApiKeyCommand::Create { account, label, permissions, networks, ed25519 } => {
                     let read = |path: PathBuf| {
                         std::fs::read_to_string(&path).map_err(|e| anyhow::anyhow!("--ed25519 {}: {e}", path.display()))
                     };
                     let public_key = ed25519.map(read).transpose()?;
-                    Action::CreateApiKey { account, label, permissions, networks, public_key }
+                    OperatorCommand::CreateApiKey { account, label, permissions, networks, public_key }
                 }
-                ApiKey::List { account } => Action::ListApiKeys { account },
-                ApiKey::Revoke { api_key } => Action::RevokeApiKey { api_key },
+                ApiKeyCommand::List { account } => OperatorCommand::ListApiKeys { account },
+                ApiKeyCommand::Revoke { api_key } => OperatorCommand::RevokeApiKey { api_key },
             },
-            Self::Credit(Movement { account, asset, amount, reference }) => Action::Credit { account, asset, amount, reference },
+            Self::Credit(Movement { account, asset, amount, reference }) => {
+                OperatorCommand::Credit { account, asset, amount, reference }
+            }
             Self::Debit(Movement { account, asset, amount, reference }) => {
-                Action::Credit { account, asset, amount: format!("-{amount}"), reference }
+                OperatorCommand::Credit { account, asset, amount: format!("-{amount}"), reference }
             }
         })
     }

@@ -12,9 +12,9 @@ use exchange_core::{
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection};
 
-use super::arguments::{self, Arguments, Noun};
+use super::arguments::{self, AdminArguments, Noun};
 use crate::{
-    config::{Admin, CLOCK_BOUND},
+    config::{AdminSettings, CLOCK_BOUND},
     db::{declarations, head, journal, readers, replicas, session},
     engine::clock::Clock,
 };
@@ -23,8 +23,8 @@ use crate::{
 const AHEAD_MIN: Duration = Duration::from_millis(500);
 
 /// The answer to a declaration. `None`: the arguments are another command.
-pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Result<Option<Value>> {
-    let Arguments { actor, reason, noun, .. } = arguments;
+pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) -> anyhow::Result<Option<Value>> {
+    let AdminArguments { actor, reason, noun, .. } = arguments;
     if !matches!(noun, Noun::Loss(_) | Noun::Time(_)) {
         return Ok(None);
     }
@@ -35,23 +35,23 @@ pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Resu
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     match noun {
-        Noun::Loss(arguments::Loss::Declare { through }) => {
+        Noun::Loss(arguments::LossCommand::Declare { through }) => {
             declare_loss(&mut connection, actor, reason, i64::try_from(*through)?).await.map(Some)
         }
-        Noun::Time(arguments::Time::SetBack) => set_time_back(settings, &mut connection, actor, reason).await.map(Some),
+        Noun::Time(arguments::TimeCommand::SetBack) => set_time_back(settings, &mut connection, actor, reason).await.map(Some),
         _ => Ok(None),
     }
 }
 
 async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, through: i64) -> anyhow::Result<Value> {
-    let head = head::read(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
+    let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
     let refused = replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some());
     ensure!(
         refused || head.last_seq < through,
         "--through {through}: this database ends at sequence {} and no server refuses it, so nothing is lost",
         head.last_seq
     );
-    let ends_at = declarations::insert(connection, declarations::LOSS, actor, reason, through).await?;
+    let ends_at = declarations::insert_declaration(connection, declarations::LOSS, actor, reason, through).await?;
     Ok(json!({
         "declared": "loss", "databaseEndsAt": ends_at, "through": through,
         "next": "servers and workers that refuse the database restart with it; the next leader journals this declaration",
@@ -59,7 +59,12 @@ async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, 
 }
 
 /// All clocks must agree first: a wrong one would move journal time ahead again.
-async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &str, reason: &str) -> anyhow::Result<Value> {
+async fn set_time_back(
+    settings: &AdminSettings,
+    connection: &mut PgConnection,
+    actor: &str,
+    reason: &str,
+) -> anyhow::Result<Value> {
     let servers = replicas::fresh(connection).await?;
     ensure!(!servers.is_empty(), "no server reports its clock: start `exchange serve` first");
     let bound = Time::try_from(CLOCK_BOUND.as_micros())?;
@@ -84,7 +89,7 @@ async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &
         ahead > Time::try_from(AHEAD_MIN.as_micros())?,
         "journal time is not ahead of the clock, so there is nothing to set back"
     );
-    declarations::insert(connection, declarations::TIME, actor, reason, 0).await?;
+    declarations::insert_declaration(connection, declarations::TIME, actor, reason, 0).await?;
     Ok(json!({
         "declared": "time", "aheadMilliseconds": ahead / 1000,
         "next": "the next leader sets journal time back as its first action; if a server leads, hand the lead over",

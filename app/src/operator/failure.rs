@@ -2,7 +2,7 @@
 
 use crate::engine::SubmitError;
 
-pub(super) enum Failure {
+pub(super) enum OperatorFailure {
     /// The request is invalid; the text names the field and the remedy.
     Refused(String),
     /// Temporary failure.
@@ -10,13 +10,13 @@ pub(super) enum Failure {
     Database(sqlx::Error),
 }
 
-impl From<sqlx::Error> for Failure {
+impl From<sqlx::Error> for OperatorFailure {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<SubmitError> for Failure {
+impl From<SubmitError> for OperatorFailure {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Refused(refusal) => Self::Refused(refusal.to_string()),

@@ -1,7 +1,7 @@
 //! This module turns names and decimal texts into the core's command. Every error names its field. It must not have an effect.
 
-use super::failure::Failure;
-use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
+use super::failure::OperatorFailure;
+use super::request::{BreakerRule, FeeChanges, Fees, FilterChanges, OperatorCommand, PriceRangeRule};
 use crate::engine::committed::Committed;
 use exchange_core::command::AdminAction;
 use exchange_core::market::{Commission, Filters, Market, MarketStatus};
@@ -11,119 +11,121 @@ use exchange_core::protection::{Breaker, PriceRange};
 use parking_lot::RwLockReadGuard;
 
 /// The committed state, for looking up names.
-pub(super) struct Names<'a>(pub RwLockReadGuard<'a, Committed>);
+pub(super) struct JournalNames<'a>(pub RwLockReadGuard<'a, Committed>);
 
-impl Names<'_> {
+impl JournalNames<'_> {
     /// An account by its reference, else by its number.
-    pub fn account(&self, name: &str) -> Result<AccountId, Failure> {
+    pub fn account(&self, name: &str) -> Result<AccountId, OperatorFailure> {
         let by_number = || name.parse().ok().and_then(|id| self.0.state.account(id));
         let account = self.0.state.account_by_reference(name).or_else(by_number);
         account.map(|account| account.id).ok_or_else(|| unknown("account", name, "account create"))
     }
 
-    fn asset(&self, field: &str, code: &str) -> Result<AssetId, Failure> {
+    fn asset(&self, field: &str, code: &str) -> Result<AssetId, OperatorFailure> {
         self.0.state.asset_by_code(code).map(|asset| asset.id).ok_or_else(|| unknown(field, code, "asset create"))
     }
 
-    fn market(&self, symbol: &str) -> Result<&Market, Failure> {
+    fn market(&self, symbol: &str) -> Result<&Market, OperatorFailure> {
         self.0.state.market_by_symbol(symbol).ok_or_else(|| unknown("symbol", symbol, "market create"))
     }
 }
 
-fn unknown(field: &str, name: &str, remedy: &str) -> Failure {
-    Failure::Refused(format!("{field}: {name} does not exist; create it with `exchange admin {remedy}`"))
+fn unknown(field: &str, name: &str, remedy: &str) -> OperatorFailure {
+    OperatorFailure::Refused(format!("{field}: {name} does not exist; create it with `exchange admin {remedy}`"))
 }
 
 /// Default rate of a new market: ten basis points.
 const DEFAULT_RATE: i64 = SCALE / 1_000;
 
-pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAction, Failure> {
+pub(super) fn admin_action(names: &JournalNames<'_>, action: &OperatorCommand) -> Result<AdminAction, OperatorFailure> {
     Ok(match action {
-        Action::CreateAsset { code } => AdminAction::CreateAsset { code: code.as_str().into() },
-        Action::CreateMarket { symbol, base, quote, filters, fees } => AdminAction::CreateMarket {
+        OperatorCommand::CreateAsset { code } => AdminAction::CreateAsset { code: code.as_str().into() },
+        OperatorCommand::CreateMarket { symbol, base, quote, filters, fees } => AdminAction::CreateMarket {
             symbol: symbol.as_str().into(),
             base: names.asset("base", base)?,
             quote: names.asset("quote", quote)?,
             filters: changed_filters(Filters::default(), filters)?,
             commission: changed_fees(Commission { maker: DEFAULT_RATE, taker: DEFAULT_RATE }, fees)?,
         },
-        Action::SetFilters { symbol, filters } => {
+        OperatorCommand::SetFilters { symbol, filters } => {
             let market = names.market(symbol)?;
             AdminAction::SetFilters { market: market.id, filters: changed_filters(market.filters.clone(), filters)? }
         }
-        Action::SetFees { symbol, fees } => {
+        OperatorCommand::SetFees { symbol, fees } => {
             let market = names.market(symbol)?;
             AdminAction::SetCommission { market: market.id, commission: changed_fees(market.commission, fees)? }
         }
-        Action::SetMarketStatus { symbol, status } => {
+        OperatorCommand::SetMarketStatus { symbol, status } => {
             AdminAction::SetMarketStatus { market: names.market(symbol)?.id, status: status_of(status)? }
         }
-        Action::SetEveryMarketStatus { status, except } => {
-            let except: Result<_, Failure> = except.iter().map(|symbol| Ok(names.market(symbol)?.id)).collect();
+        OperatorCommand::SetEveryMarketStatus { status, except } => {
+            let except: Result<_, OperatorFailure> = except.iter().map(|symbol| Ok(names.market(symbol)?.id)).collect();
             AdminAction::SetEveryMarketStatus { status: status_of(status)?, except: except? }
         }
-        Action::CancelMarketOrders { symbol } => AdminAction::CancelMarketOrders { market: names.market(symbol)?.id },
-        Action::DelistMarket { symbol } => AdminAction::DelistMarket { market: names.market(symbol)?.id },
-        Action::SetPriceRange { symbol, rule } => {
+        OperatorCommand::CancelMarketOrders { symbol } => AdminAction::CancelMarketOrders { market: names.market(symbol)?.id },
+        OperatorCommand::DelistMarket { symbol } => AdminAction::DelistMarket { market: names.market(symbol)?.id },
+        OperatorCommand::SetPriceRange { symbol, rule } => {
             let rule = rule.as_ref().map(price_range).transpose()?;
             AdminAction::SetPriceRange { market: names.market(symbol)?.id, rule }
         }
-        Action::SetReferencePrice { symbol, price } => {
+        OperatorCommand::SetReferencePrice { symbol, price } => {
             AdminAction::SetReferencePrice { market: names.market(symbol)?.id, price: number("price", price)? }
         }
-        Action::SetBreaker { symbol, breaker } => {
+        OperatorCommand::SetBreaker { symbol, breaker } => {
             let breaker = breaker.as_ref().map(breaker_of).transpose()?;
             AdminAction::SetBreaker { market: names.market(symbol)?.id, breaker }
         }
-        Action::SetFeatureLevel { level } => AdminAction::SetFeatureLevel { level: *level },
-        Action::CreateAccount { reference } => AdminAction::CreateAccount { reference: reference.as_str().into() },
-        Action::CancelOrders { account } => AdminAction::CancelAccountOrders { account: names.account(account)? },
-        Action::SetAccountFees { account, fees } => {
+        OperatorCommand::SetFeatureLevel { level } => AdminAction::SetFeatureLevel { level: *level },
+        OperatorCommand::CreateAccount { reference } => AdminAction::CreateAccount { reference: reference.as_str().into() },
+        OperatorCommand::CancelOrders { account } => AdminAction::CancelAccountOrders { account: names.account(account)? },
+        OperatorCommand::SetAccountFees { account, fees } => {
             let commission = fees.as_ref().map(fees_of).transpose()?;
             AdminAction::SetAccountCommission { account: names.account(account)?, commission }
         }
-        Action::Credit { account, asset, amount, reference } => AdminAction::Credit {
+        OperatorCommand::Credit { account, asset, amount, reference } => AdminAction::Credit {
             account: names.account(account)?,
             asset: names.asset("asset", asset)?,
             amount: signed(amount)?,
             reference: reference.as_str().into(),
         },
         // These need more than one command: see `perform`.
-        Action::ListMarkets
-        | Action::ShowFeatureLevel
-        | Action::ShowAccount { .. }
-        | Action::Ledger { .. }
-        | Action::SetTrading { .. }
-        | Action::CreateApiKey { .. }
-        | Action::ListApiKeys { .. }
-        | Action::RevokeApiKey { .. } => return Err(Failure::Refused("this action is not one command".to_owned())),
+        OperatorCommand::ListMarkets
+        | OperatorCommand::ShowFeatureLevel
+        | OperatorCommand::ShowAccount { .. }
+        | OperatorCommand::Ledger { .. }
+        | OperatorCommand::SetTrading { .. }
+        | OperatorCommand::CreateApiKey { .. }
+        | OperatorCommand::ListApiKeys { .. }
+        | OperatorCommand::RevokeApiKey { .. } => {
+            return Err(OperatorFailure::Refused("this action is not one command".to_owned()));
+        }
     })
 }
 
-fn number(field: &str, text: &str) -> Result<i64, Failure> {
+fn number(field: &str, text: &str) -> Result<i64, OperatorFailure> {
     money::parse(text).map_err(|error| malformed(field, text, error))
 }
 
-fn malformed(field: &str, text: &str, error: ParseError) -> Failure {
+fn malformed(field: &str, text: &str, error: ParseError) -> OperatorFailure {
     let remedy = match error {
         ParseError::Malformed => "write a plain decimal such as 0.01",
         ParseError::Precision => "use at most 8 decimal places",
         ParseError::Overflow => "use a smaller number",
     };
-    Failure::Refused(format!("{field}: invalid value {text}; {remedy}"))
+    OperatorFailure::Refused(format!("{field}: invalid value {text}; {remedy}"))
 }
 
-fn signed(text: &str) -> Result<Amount, Failure> {
+fn signed(text: &str) -> Result<Amount, OperatorFailure> {
     let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
     money::parse_amount(digits).map(|amount| amount * sign).map_err(|error| malformed("amount", text, error))
 }
 
-fn status_of(status: &str) -> Result<MarketStatus, Failure> {
-    let wrong = || Failure::Refused(format!("status: {status} is not one of TRADING, HALT, CANCEL_ONLY"));
+fn status_of(status: &str) -> Result<MarketStatus, OperatorFailure> {
+    let wrong = || OperatorFailure::Refused(format!("status: {status} is not one of TRADING, HALT, CANCEL_ONLY"));
     MarketStatus::from_text(status).filter(|status| *status != MarketStatus::Break).ok_or_else(wrong)
 }
 
-fn price_range(rule: &PriceRangeRule) -> Result<PriceRange, Failure> {
+fn price_range(rule: &PriceRangeRule) -> Result<PriceRange, OperatorFailure> {
     Ok(PriceRange {
         bid_up: number("bid-limit-mult-up", &rule.bid_limit_mult_up)?,
         bid_down: number("bid-limit-mult-down", &rule.bid_limit_mult_down)?,
@@ -132,16 +134,16 @@ fn price_range(rule: &PriceRangeRule) -> Result<PriceRange, Failure> {
     })
 }
 
-fn breaker_of(breaker: &BreakerRule) -> Result<Breaker, Failure> {
+fn breaker_of(breaker: &BreakerRule) -> Result<Breaker, OperatorFailure> {
     let pause = Time::from(breaker.pause_seconds) * 1_000_000;
     Ok(Breaker { deviation: number("deviation", &breaker.deviation)?, pause })
 }
 
-fn fees_of(fees: &Fees) -> Result<Commission, Failure> {
+fn fees_of(fees: &Fees) -> Result<Commission, OperatorFailure> {
     Ok(Commission { maker: number("maker-rate", &fees.maker)?, taker: number("taker-rate", &fees.taker)? })
 }
 
-fn changed_fees(mut commission: Commission, changes: &FeeChanges) -> Result<Commission, Failure> {
+fn changed_fees(mut commission: Commission, changes: &FeeChanges) -> Result<Commission, OperatorFailure> {
     for (field, text, value) in
         [("maker-rate", &changes.maker, &mut commission.maker), ("taker-rate", &changes.taker, &mut commission.taker)]
     {
@@ -152,7 +154,7 @@ fn changed_fees(mut commission: Commission, changes: &FeeChanges) -> Result<Comm
     Ok(commission)
 }
 
-fn changed_filters(mut filters: Filters, changes: &FilterChanges) -> Result<Filters, Failure> {
+fn changed_filters(mut filters: Filters, changes: &FilterChanges) -> Result<Filters, OperatorFailure> {
     let f = &mut filters;
     let numbers = [
         ("min-price", &changes.min_price, &mut f.min_price),

@@ -1,8 +1,8 @@
 //! This module performs one operator request on the leader. It must not know the command line's text form.
 
-use super::failure::Failure;
-use super::journal::{self, Names};
-use super::request::{Action, Request};
+use super::failure::OperatorFailure;
+use super::journal::{self, JournalNames};
+use super::request::{OperatorCommand, OperatorRequest};
 use super::show;
 use crate::api_key::{self, Permissions, Vault};
 use crate::db::api_keys::{self, Material, NewApiKey};
@@ -25,40 +25,40 @@ pub(super) struct Desk {
     pub keys: Keys,
 }
 
-pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Failure> {
+pub(super) async fn perform_request(desk: &Desk, request: &OperatorRequest) -> Result<Value, OperatorFailure> {
     let submit = |action: AdminAction| submit(desk, request, action);
-    let names = || Names(desk.engine.committed().read());
+    let names = || JournalNames(desk.engine.committed().read());
     match &request.action {
-        Action::ListMarkets => Ok(show::markets(&names().0.state)),
-        Action::ShowAccount { account } => {
+        OperatorCommand::ListMarkets => Ok(show::markets(&names().0.state)),
+        OperatorCommand::ShowAccount { account } => {
             let names = names();
-            Ok(show::account(&names.0.state, names.account(account)?))
+            Ok(show::show_account(&names.0.state, names.account(account)?))
         }
-        Action::Ledger { account, before, limit } => {
+        OperatorCommand::Ledger { account, before, limit } => {
             let account = names().account(account)?;
             show::ledger(&desk.pool, account, *before, *limit).await
         }
-        Action::ListApiKeys { account } => {
+        OperatorCommand::ListApiKeys { account } => {
             let account = account.as_deref().map(|account| names().account(account)).transpose()?;
-            Ok(show::api_keys(&api_keys::list(&desk.pool, account).await?))
+            Ok(show::api_keys(&api_keys::list_api_keys(&desk.pool, account).await?))
         }
-        Action::CreateApiKey { account, label, permissions, networks, public_key } => {
+        OperatorCommand::CreateApiKey { account, label, permissions, networks, public_key } => {
             let account = names().account(account)?;
             if account <= exchange_core::FEES {
                 // Validate before anything is journalled.
-                return Err(Failure::Refused(
+                return Err(OperatorFailure::Refused(
                     "account: the house accounts (0 and 1) cannot have API keys; name a customer's account".to_owned(),
                 ));
             }
             create_api_key(desk, request, account, label, permissions, networks, public_key.as_deref()).await
         }
-        Action::RevokeApiKey { api_key } => {
+        OperatorCommand::RevokeApiKey { api_key } => {
             submit(AdminAction::Note { text: format!("revoke API key {api_key}").into() }).await?;
             let revoked = api_keys::revoke(&desk.pool, api_key).await?;
             desk.keys.refresh(&desk.pool).await?;
             Ok(json!({ "apiKey": api_key, "revoked": revoked }))
         }
-        Action::SetTrading { account, allowed, cancel_orders } => {
+        OperatorCommand::SetTrading { account, allowed, cancel_orders } => {
             let (id, mut rights) = {
                 let names = names();
                 let id = names.account(account)?;
@@ -78,30 +78,30 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
             };
             Ok(json!({ "account": account, "trading": allowed, "canceledOrders": canceled }))
         }
-        Action::ShowFeatureLevel => {
+        OperatorCommand::ShowFeatureLevel => {
             let level = names().0.state.feature_level();
             Ok(json!({ "level": level, "newest": FEATURE_LEVEL, "behind": readers::behind(&desk.pool, FEATURE_LEVEL).await? }))
         }
-        Action::SetFeatureLevel { level } => {
+        OperatorCommand::SetFeatureLevel { level } => {
             let behind = readers::behind(&desk.pool, *level).await?;
             if !behind.is_empty() {
-                return Err(Failure::Refused(format!(
+                return Err(OperatorFailure::Refused(format!(
                     "feature level {level} is not read by: {}; upgrade or stop them, then repeat the command",
                     behind.join("; ")
                 )));
             }
             let outcome = submit(AdminAction::SetFeatureLevel { level: *level }).await?;
-            Ok(show::outcome(&names().0.state, &outcome))
+            Ok(show::show_outcome(&names().0.state, &outcome))
         }
         action => {
             let action = journal::admin_action(&names(), action)?;
             let outcome = submit(action).await?;
-            Ok(show::outcome(&names().0.state, &outcome))
+            Ok(show::show_outcome(&names().0.state, &outcome))
         }
     }
 }
 
-async fn submit(desk: &Desk, request: &Request, action: AdminAction) -> Result<Outcome, Failure> {
+async fn submit(desk: &Desk, request: &OperatorRequest, action: AdminAction) -> Result<Outcome, OperatorFailure> {
     let operator = Operator { actor: request.actor.as_str().into(), reason: request.reason.as_str().into() };
     Ok(desk.engine.submit(Command::Admin { operator, action }, None).await?.outcome)
 }
@@ -109,24 +109,24 @@ async fn submit(desk: &Desk, request: &Request, action: AdminAction) -> Result<O
 #[allow(clippy::too_many_arguments)] // the fields of one request
 async fn create_api_key(
     desk: &Desk,
-    request: &Request,
+    request: &OperatorRequest,
     account: AccountId,
     label: &str,
     permissions: &[String],
     networks: &[IpNet],
     public_key: Option<&str>,
-) -> Result<Value, Failure> {
+) -> Result<Value, OperatorFailure> {
     let mut granted = Permissions::default();
     for permission in permissions {
         match permission.as_str() {
             "read" => granted.read = true,
             "trade" => granted.trade = true,
             "withdraw" => granted.withdraw = true,
-            other => return Err(Failure::Refused(format!("permissions: expected read, trade or withdraw, got {other}"))),
+            other => return Err(OperatorFailure::Refused(format!("permissions: expected read, trade or withdraw, got {other}"))),
         }
     }
     let id = api_key::new_id();
-    let refuse = |fault: api_key::KeyFault| Failure::Refused(fault.to_string());
+    let refuse = |fault: api_key::KeyFault| OperatorFailure::Refused(fault.to_string());
     let (material, secret) = match public_key {
         Some(text) => (Material::Ed25519(api_key::public_key(text).map_err(refuse)?), None),
         None => {
@@ -138,7 +138,7 @@ async fn create_api_key(
     let text = format!("create API key {id} of account {account}: {}", permissions.join(","));
     submit(desk, request, AdminAction::Note { text: text.into() }).await?;
     let key = NewApiKey { api_key: &id, account, label, material: &material, permissions: granted, networks };
-    api_keys::create(&desk.pool, &key).await?;
+    api_keys::insert_api_key(&desk.pool, &key).await?;
     // This replica accepts the key now; the others accept it after their next poll.
     desk.keys.refresh(&desk.pool).await?;
     Ok(json!({

@@ -9,15 +9,15 @@ pub const PATH: &str = "/operator";
 
 /// One request with its actor and reason; both are journalled with every change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Request {
+pub struct OperatorRequest {
     pub actor: String,
     pub reason: String,
-    pub action: Action,
+    pub action: OperatorCommand,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
+pub enum OperatorCommand {
     CreateAsset {
         code: String,
     },
@@ -121,7 +121,7 @@ pub enum Action {
     },
 }
 
-impl Action {
+impl OperatorCommand {
     /// As in the JSON.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,9 +1,9 @@
 //! This module is the leader's side: `POST /operator`, served behind the internal listener's token. It must not answer a client's
 //! request.
 
-use super::failure::Failure;
-use super::perform::{Desk, perform};
-use super::request::{PATH, Request};
+use super::failure::OperatorFailure;
+use super::perform::{Desk, perform_request};
+use super::request::{OperatorRequest, PATH};
 use crate::api_key::Vault;
 use crate::engine::Engine;
 use crate::http::Keys;
@@ -20,15 +20,15 @@ pub fn routes(engine: Engine, pool: PgPool, vault: Vault, keys: Keys) -> Router 
     Router::new().route(PATH, post(answer)).with_state(Arc::new(Desk { engine, pool, vault, keys }))
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<Request>, JsonRejection>) -> Response {
+async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<OperatorRequest>, JsonRejection>) -> Response {
     let request = match request {
         Ok(Json(request)) => request,
         Err(rejection) => return (rejection.status(), rejection.body_text()).into_response(),
     };
-    let performed = perform(&desk, &request).await.map_err(|failure| match failure {
-        Failure::Refused(text) => (StatusCode::BAD_REQUEST, text),
-        Failure::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
-        Failure::Database(error) => {
+    let performed = perform_request(&desk, &request).await.map_err(|failure| match failure {
+        OperatorFailure::Refused(text) => (StatusCode::BAD_REQUEST, text),
+        OperatorFailure::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
+        OperatorFailure::Database(error) => {
             if let Some(cause) = schema_refusal(&error) {
                 return (StatusCode::BAD_REQUEST, cause);
             }
@@ -62,7 +62,7 @@ fn schema_refusal(error: &sqlx::Error) -> Option<String> {
 
 /// One line of the audit stream, in ECS's names: actor, action, reason and outcome. The journal contains every change too; this
 /// stream also has refused requests and queries.
-fn log_audit(request: &Request, failure: Option<&str>) {
+fn log_audit(request: &OperatorRequest, failure: Option<&str>) {
     let action = request.action.name();
     tracing::info!(
         event.dataset = "exchange.audit",

@@ -1,7 +1,7 @@
 //! This module writes the JSON that operators see. Numbers are decimal texts, as in the API.
 
-use super::failure::Failure;
-use crate::db::account_ledger::{self, Line};
+use super::failure::OperatorFailure;
+use crate::db::account_ledger::{self, LedgerLine};
 use crate::db::api_keys::{ApiKey, Material};
 use exchange_core::State;
 use exchange_core::command::{Canceled, Outcome};
@@ -22,7 +22,7 @@ fn code(state: &State, asset: AssetId) -> &str {
     state.asset(asset).map_or("", |asset| &asset.code)
 }
 
-pub(super) fn outcome(state: &State, outcome: &Outcome) -> Value {
+pub(super) fn show_outcome(state: &State, outcome: &Outcome) -> Value {
     match outcome {
         Outcome::AssetCreated(id) => json!({ "asset": id }),
         Outcome::MarketCreated(id) => json!({ "market": id }),
@@ -71,7 +71,7 @@ pub(super) fn markets(state: &State) -> Value {
     state.markets().map(market).collect()
 }
 
-pub(super) fn account(state: &State, id: AccountId) -> Value {
+pub(super) fn show_account(state: &State, id: AccountId) -> Value {
     let balance = |(asset, balance): (AssetId, exchange_core::Balance)| json!({ "asset": code(state, asset), "free": decimal(balance.free), "locked": decimal(balance.locked) });
     let balances: Vec<Value> = state.balances(id).map(balance).collect();
     state.account(id).map_or(Value::Null, |account| {
@@ -85,11 +85,11 @@ pub(super) fn account(state: &State, id: AccountId) -> Value {
     })
 }
 
-pub(super) async fn ledger(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> Result<Value, Failure> {
+pub(super) async fn ledger(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> Result<Value, OperatorFailure> {
     if limit == 0 || limit > LEDGER_MAX {
-        return Err(Failure::Refused(format!("limit: must be 1 to {LEDGER_MAX}")));
+        return Err(OperatorFailure::Refused(format!("limit: must be 1 to {LEDGER_MAX}")));
     }
-    let line = |line: Line| {
+    let line = |line: LedgerLine| {
         json!({
             "sequence": line.sequence, "timeMicroseconds": line.time, "asset": line.asset, "amount": line.amount,
             "from": format!("{}/{}", line.debit_account, line.debit_bucket),

@@ -7,14 +7,14 @@ use reqwest::{Method, header::HeaderValue};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::Failure;
+use super::ProbeFailure;
 use crate::config;
 
 const API_KEY: &str = "X-MBX-APIKEY";
 /// Answers of the probe's endpoints are far smaller.
 const ANSWER_MAX: u64 = 1 << 20;
 
-pub(super) struct Client {
+pub(super) struct ProbeClient {
     http: reqwest::Client,
     url: String,
     api_key: HeaderValue,
@@ -22,8 +22,8 @@ pub(super) struct Client {
     window: Duration,
 }
 
-impl Client {
-    pub fn new(settings: &config::Probe) -> anyhow::Result<Self> {
+impl ProbeClient {
+    pub fn new(settings: &config::ProbeSettings) -> anyhow::Result<Self> {
         let mut api_key = HeaderValue::from_str(settings.api_key.expose())?;
         api_key.set_sensitive(true);
         Ok(Self {
@@ -36,7 +36,7 @@ impl Client {
     }
 
     /// Sends a signed request and returns the body of a success.
-    pub async fn ask(&self, method: Method, path: &str, parameters: &str) -> Result<Value, Failure> {
+    pub async fn ask(&self, method: Method, path: &str, parameters: &str) -> Result<Value, ProbeFailure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let query = format!("{parameters}&recvWindow={}&timestamp={now}", self.window.as_millis().min(60_000));
         let mut mac = self.signer.clone();
@@ -46,14 +46,14 @@ impl Client {
         let reply = request.header(API_KEY, self.api_key.clone()).send().await.map_err(failed)?;
         let status = reply.status();
         if reply.content_length().is_some_and(|length| length > ANSWER_MAX) {
-            return Err(Failure::Wrong(format!("the answer is larger than {ANSWER_MAX} bytes")));
+            return Err(ProbeFailure::Wrong(format!("the answer is larger than {ANSWER_MAX} bytes")));
         }
         let body = reply.bytes().await.map_err(failed)?;
         let answer: Option<Value> = serde_json::from_slice(&body).ok();
         match answer {
             Some(answer) if status.is_success() => Ok(answer),
-            None if status.is_success() => Err(Failure::Wrong("the answer is not JSON".into())),
-            answer => Err(Failure::Refused {
+            None if status.is_success() => Err(ProbeFailure::Wrong("the answer is not JSON".into())),
+            answer => Err(ProbeFailure::Refused {
                 status: status.as_u16(),
                 code: answer.as_ref().and_then(|answer| answer["code"].as_i64()).unwrap_or_default(),
                 text: answer.as_ref().and_then(|answer| answer["msg"].as_str()).unwrap_or_default().to_owned(),
@@ -63,9 +63,9 @@ impl Client {
 }
 
 /// The address is not part of the text: its query has a signature.
-fn failed(error: reqwest::Error) -> Failure {
+fn failed(error: reqwest::Error) -> ProbeFailure {
     if error.is_timeout() {
-        return Failure::Timeout;
+        return ProbeFailure::Timeout;
     }
     let error = error.without_url();
     let mut text = error.to_string();
@@ -74,5 +74,5 @@ fn failed(error: reqwest::Error) -> Failure {
         text = format!("{text}: {inner}");
         cause = inner.source();
     }
-    Failure::Unreachable(text)
+    ProbeFailure::Unreachable(text)
 }

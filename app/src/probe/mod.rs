@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{config, metrics::ProbeMetrics};
-use client::Client;
+use client::ProbeClient;
 
 const STEPS: [&str; 3] = ["place", "read", "cancel"];
 const ORDER: &str = "/api/v3/order";
@@ -36,7 +36,7 @@ const NOTHING_TO_CANCEL: i64 = -2011;
 
 /// Why a round failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum ProbeFailure {
     /// No connection, or it broke.
     Unreachable(String),
     /// No answer in time.
@@ -49,7 +49,7 @@ pub enum Failure {
 
 const RESULTS: [&str; 5] = ["ok", "unreachable", "timeout", "refused", "wrong"];
 
-impl Failure {
+impl ProbeFailure {
     const fn result(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -60,7 +60,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ProbeFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(reason) => write!(formatter, "the API is unreachable: {reason}"),
@@ -75,7 +75,7 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// Returns an error if the admin listener cannot be bound. A failing API is a metric, not an error.
-pub async fn run(settings: config::Probe, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(settings: config::ProbeSettings, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let address = settings.admin_listen;
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("EXCHANGE_ADMIN_LISTEN={address} cannot be bound"))?;
@@ -89,7 +89,7 @@ pub async fn run(settings: config::Probe, level: LogLevel, shutdown: Shutdown) -
 }
 
 struct Probe {
-    client: Client,
+    client: ProbeClient,
     metrics: ProbeMetrics,
     symbol: String,
     price: String,
@@ -98,10 +98,10 @@ struct Probe {
 }
 
 impl Probe {
-    fn new(settings: &config::Probe, metrics: ProbeMetrics) -> anyhow::Result<Self> {
+    fn new(settings: &config::ProbeSettings, metrics: ProbeMetrics) -> anyhow::Result<Self> {
         metrics.start_at_zero(&STEPS, &RESULTS);
         Ok(Self {
-            client: Client::new(settings)?,
+            client: ProbeClient::new(settings)?,
             metrics,
             symbol: settings.symbol.clone(),
             price: settings.price.clone(),
@@ -128,9 +128,9 @@ impl Probe {
     }
 
     /// Runs and measures a round.
-    async fn observe(&self) -> (&'static str, Option<Failure>) {
+    async fn observe(&self) -> (&'static str, Option<ProbeFailure>) {
         let failure = self.round().await.err();
-        let result = failure.as_ref().map_or(RESULTS[0], Failure::result);
+        let result = failure.as_ref().map_or(RESULTS[0], ProbeFailure::result);
         self.metrics.rounds.with_label_values(&[result]).inc();
         if failure.is_none() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -139,10 +139,10 @@ impl Probe {
         (result, failure)
     }
 
-    async fn round(&self) -> Result<(), Failure> {
+    async fn round(&self) -> Result<(), ProbeFailure> {
         let symbol = format!("symbol={}", self.symbol);
         match self.client.ask(Method::DELETE, OPEN_ORDERS, &symbol).await {
-            Ok(_) | Err(Failure::Refused { code: NOTHING_TO_CANCEL, .. }) => {}
+            Ok(_) | Err(ProbeFailure::Refused { code: NOTHING_TO_CANCEL, .. }) => {}
             Err(failure) => return Err(failure),
         }
         let id = format!("probe-{:016x}", rand::random::<u64>());
@@ -156,7 +156,7 @@ impl Probe {
         expect(&cancelled, "status", "CANCELED")
     }
 
-    async fn step(&self, step: &'static str, method: Method, parameters: &str) -> Result<Value, Failure> {
+    async fn step(&self, step: &'static str, method: Method, parameters: &str) -> Result<Value, ProbeFailure> {
         let begun = Instant::now();
         let answer = self.client.ask(method, ORDER, parameters).await?;
         self.metrics.step.with_label_values(&[step]).observe(begun.elapsed().as_secs_f64());
@@ -164,11 +164,11 @@ impl Probe {
     }
 }
 
-fn expect(answer: &Value, member: &str, expected: &str) -> Result<(), Failure> {
+fn expect(answer: &Value, member: &str, expected: &str) -> Result<(), ProbeFailure> {
     if answer[member] == expected {
         return Ok(());
     }
-    Err(Failure::Wrong(format!("{member} is {}, expected {expected}", answer[member])))
+    Err(ProbeFailure::Wrong(format!("{member} is {}, expected {expected}", answer[member])))
 }
 
 #[cfg(test)]
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn every_failure_is_one_of_the_results() {
-        let refused = Failure::Refused { status: 503, code: -1001, text: "t".into() };
-        for failure in [Failure::Unreachable("r".into()), Failure::Timeout, refused, Failure::Wrong("w".into())] {
+        let refused = ProbeFailure::Refused { status: 503, code: -1001, text: "t".into() };
+        for failure in [ProbeFailure::Unreachable("r".into()), ProbeFailure::Timeout, refused, ProbeFailure::Wrong("w".into())] {
             assert!(RESULTS[1..].contains(&failure.result()), "{failure}");
         }
     }

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
 #[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
+pub struct RecoverArguments {
     /// Last moment to recover: `latest`, a sequence of the journal, or a time as 2026-01-31T00:00:00Z
     #[arg(long)]
     pub until: Until,

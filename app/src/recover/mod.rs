@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use service_kit::metrics::Metrics;
 use sqlx::{ConnectOptions, Connection};
 
-use arguments::{Arguments, show_time};
-use plan::{Bucket, Plan};
+use arguments::{RecoverArguments, show_time};
+use plan::{BucketListing, RecoveryPlan};
 use tail::Tail;
 
 use crate::{
@@ -36,22 +36,22 @@ use crate::{
 };
 
 /// The subcommand.
-pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Result<()> {
+pub async fn run(settings: config::Recover, arguments: RecoverArguments) -> anyhow::Result<()> {
     let storage = ObjectStorageMetrics::register(&Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None))?;
     let media = Media::new(&settings.object_storage, storage);
     let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     recovered::refuse_content(&mut connection).await?;
-    let names = snapshot::list(&media).await.context("EXCHANGE_S3_*: the bucket cannot be listed")?;
-    let bucket = Bucket {
-        archives: journal_archive::list(&media).await?,
-        shipped: shipped::list(&media).await?.into_iter().map(|object| object.name).collect(),
+    let names = snapshot::list_snapshots(&media).await.context("EXCHANGE_S3_*: the bucket cannot be listed")?;
+    let bucket = BucketListing {
+        archives: journal_archive::list_archives(&media).await?,
+        shipped: shipped::list_shipped(&media).await?.into_iter().map(|object| object.name).collect(),
         forks: shipped::forks(&media).await?,
     };
-    let plan = Plan::new(&bucket, arguments.until.sequence())?;
+    let plan = RecoveryPlan::new(&bucket, arguments.until.sequence())?;
     let keys = Keys::read(&media, &vault).await?;
-    let tail = tail::read(&media, &plan, &names, arguments.until).await?;
+    let tail = tail::read_tail(&media, &plan, &names, arguments.until).await?;
     check_uncertain(&media, &plan, &tail).await?;
     let newest_snapshot = names.last().map_or(0, |name| name.sequence as i64);
     let through = plan.known.max(newest_snapshot);
@@ -70,14 +70,14 @@ pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Res
         actor: &arguments.actor,
         reason: &format!("{} (until {})", arguments.reason, arguments.until),
     };
-    recovered::write(&mut connection, &history, &tail.batches, &archive_rows(&plan, tail.base.0), &keys.rows).await?;
+    recovered::write_recovered(&mut connection, &history, &tail.batches, &archive_rows(&plan, tail.base.0), &keys.rows).await?;
     connection.close().await.context("the database connection was lost after the recovery was committed")?;
     println!("{:#}", report(&plan, &tail, &keys, through));
     Ok(())
 }
 
 /// Objects written after a fork, below the snapshot: their content must lead to the chains in their names.
-async fn check_uncertain(media: &Media, plan: &Plan, tail: &Tail) -> anyhow::Result<()> {
+async fn check_uncertain(media: &Media, plan: &RecoveryPlan, tail: &Tail) -> anyhow::Result<()> {
     let old = plan.segments.iter().enumerate().filter(|(_, segment)| segment.uncertain && segment.first <= tail.base.0);
     for (index, segment) in old {
         let (Some(before), Some(after)) = (plan.chain_before(index), segment.chain) else { continue };
@@ -92,7 +92,7 @@ async fn check_uncertain(media: &Media, plan: &Plan, tail: &Tail) -> anyhow::Res
 }
 
 /// The rows of the archive: every object with events up to the snapshot.
-fn archive_rows(plan: &Plan, through: i64) -> Vec<Archive> {
+fn archive_rows(plan: &RecoveryPlan, through: i64) -> Vec<Archive> {
     let below = plan.segments.iter().filter(|segment| segment.first <= through);
     below
         .map(|segment| Archive {
@@ -113,10 +113,10 @@ struct Keys {
 
 impl Keys {
     async fn read(media: &Media, vault: &Vault) -> anyhow::Result<Self> {
-        let (objects, last) = key_objects::newest(&key_objects::list(media).await?);
+        let (objects, last) = key_objects::newest(&key_objects::list_key_objects(media).await?);
         let mut rows = std::collections::BTreeMap::new();
         for name in &objects {
-            let read = key_objects::read(media, vault, *name).await.context(
+            let read = key_objects::read_keys(media, vault, *name).await.context(
                 "the API keys in the bucket cannot be decrypted: set EXCHANGE_KEY_ENCRYPTION_KEY (and _PREVIOUS) to the keys of the \
                  exchange that wrote it, or set EXCHANGE_S3_BUCKET to the bucket of this exchange",
             )?;
@@ -134,7 +134,7 @@ impl Keys {
     }
 }
 
-fn report(plan: &Plan, tail: &Tail, keys: &Keys, known: i64) -> Value {
+fn report(plan: &RecoveryPlan, tail: &Tail, keys: &Keys, known: i64) -> Value {
     let reached = tail.state.sequence() as i64;
     let revoked = keys.rows.iter().filter(|row| row.revoked_at.is_some()).count();
     let mut missing: Vec<String> = keys.missing.iter().cloned().collect();

@@ -14,9 +14,9 @@ use crate::{
 
 /// The listing of a bucket.
 #[derive(Debug, Clone, Default)]
-pub struct Bucket {
+pub struct BucketListing {
     pub archives: Vec<String>,
-    pub shipped: Vec<shipped::Name>,
+    pub shipped: Vec<shipped::ShippedName>,
     pub forks: Vec<Fork>,
 }
 
@@ -28,7 +28,7 @@ pub struct Segment {
     /// The last sequence that belongs to the history; the object may contain more.
     pub last: i64,
     /// `None`: an archive object.
-    pub shipped: Option<shipped::Name>,
+    pub shipped: Option<shipped::ShippedName>,
     /// The chain at `last`; `None`: the object contains more, or an earlier release named it without a chain.
     pub chain: Option<Chain>,
     /// Written after a fork or before it: only its content shows to which history it belongs.
@@ -37,7 +37,7 @@ pub struct Segment {
 
 /// The journal in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct RecoveryPlan {
     pub generation: i64,
     /// From the first event on, each at most one sequence behind the end of the last.
     pub segments: Vec<Segment>,
@@ -45,12 +45,12 @@ pub struct Plan {
     pub known: i64,
 }
 
-impl Plan {
+impl RecoveryPlan {
     /// # Errors
     ///
     /// Returns an error that names the missing sequences if the journal has a gap before `until`, and if the bucket has no journal.
-    pub fn new(bucket: &Bucket, until: Option<i64>) -> anyhow::Result<Self> {
-        let Bucket { archives, shipped, forks } = bucket;
+    pub fn new(bucket: &BucketListing, until: Option<i64>) -> anyhow::Result<Self> {
+        let BucketListing { archives, shipped, forks } = bucket;
         let generations = shipped.iter().map(|name| name.generation).chain(forks.iter().map(|fork| fork.generation));
         let generation = generations.max().unwrap_or(0);
         let limit =
@@ -151,20 +151,21 @@ mod tests {
         Chain::GENESIS.next(number.into(), 1, 1, b"")
     }
 
-    fn name(generation: i64, first_sequence: i64, last_sequence: i64) -> shipped::Name {
-        shipped::Name { generation, first_sequence, last_sequence, chain: chain(last_sequence as u8) }
+    fn name(generation: i64, first_sequence: i64, last_sequence: i64) -> shipped::ShippedName {
+        shipped::ShippedName { generation, first_sequence, last_sequence, chain: chain(last_sequence as u8) }
     }
 
-    fn parts(plan: &Plan) -> Vec<(i64, i64)> {
+    fn parts(plan: &RecoveryPlan) -> Vec<(i64, i64)> {
         plan.segments.iter().map(|segment| (segment.first, segment.last)).collect()
     }
 
     #[test]
     fn archives_and_shipped_objects_form_one_journal() {
-        let archives = vec![journal_archive::key(1, 50, Some(chain(50))), journal_archive::key(51, 90, Some(chain(90)))];
+        let archives =
+            vec![journal_archive::archive_key(1, 50, Some(chain(50))), journal_archive::archive_key(51, 90, Some(chain(90)))];
         // The second overlaps the first, the third lies inside it.
         let shipped = vec![name(0, 85, 100), name(0, 95, 120), name(0, 101, 110)];
-        let plan = Plan::new(&Bucket { archives, shipped, forks: Vec::new() }, None).unwrap();
+        let plan = RecoveryPlan::new(&BucketListing { archives, shipped, forks: Vec::new() }, None).unwrap();
         assert_eq!(parts(&plan), [(1, 50), (51, 90), (85, 100), (95, 120)]);
         assert_eq!((plan.end(), plan.known, plan.covering(90)), (120, 120, Some(1)));
         assert_eq!((plan.chain_before(0), plan.chain_before(1)), (Some(Chain::GENESIS), Some(chain(50))));
@@ -175,25 +176,27 @@ mod tests {
     fn a_later_generation_replaces_what_follows_its_fork() {
         let fork = |generation, sequence| Fork { generation, sequence, chain: chain(1) };
         let shipped = vec![name(0, 1, 10), name(0, 11, 40), name(1, 21, 25), name(1, 26, 30), name(2, 29, 29)];
-        let bucket = Bucket { archives: Vec::new(), shipped, forks: vec![fork(1, 20), fork(2, 28)] };
-        let plan = Plan::new(&bucket, None).unwrap();
+        let bucket = BucketListing { archives: Vec::new(), shipped, forks: vec![fork(1, 20), fork(2, 28)] };
+        let plan = RecoveryPlan::new(&bucket, None).unwrap();
         assert_eq!(parts(&plan), [(1, 10), (11, 20), (21, 25), (26, 28), (29, 29)]);
         assert_eq!((plan.generation, plan.known), (2, 40));
         assert_eq!(plan.segments[1].chain, None, "the object ends elsewhere than its part of the history");
         // A fork whose generation has shipped nothing yet.
-        let bucket = Bucket { forks: vec![fork(1, 20), fork(2, 28), fork(3, 15)], ..bucket };
-        assert_eq!(Plan::new(&bucket, None).unwrap().end(), 15);
+        let bucket = BucketListing { forks: vec![fork(1, 20), fork(2, 28), fork(3, 15)], ..bucket };
+        assert_eq!(RecoveryPlan::new(&bucket, None).unwrap().end(), 15);
     }
 
     #[test]
     fn a_gap_is_an_error_that_names_it_unless_it_is_above_the_target() {
-        let bucket = Bucket { shipped: vec![name(0, 1, 10), name(0, 15, 20)], ..Bucket::default() };
-        let error = Plan::new(&bucket, None).unwrap_err().to_string();
+        let bucket = BucketListing { shipped: vec![name(0, 1, 10), name(0, 15, 20)], ..BucketListing::default() };
+        let error = RecoveryPlan::new(&bucket, None).unwrap_err().to_string();
         assert!(error.contains("11..=14") && error.contains("--until 10"), "{error}");
-        assert!(Plan::new(&bucket, Some(12)).is_err());
-        assert_eq!(Plan::new(&bucket, Some(10)).unwrap().end(), 10);
-        let error = Plan::new(&Bucket { shipped: vec![name(0, 15, 20)], ..Bucket::default() }, None).unwrap_err().to_string();
+        assert!(RecoveryPlan::new(&bucket, Some(12)).is_err());
+        assert_eq!(RecoveryPlan::new(&bucket, Some(10)).unwrap().end(), 10);
+        let error = RecoveryPlan::new(&BucketListing { shipped: vec![name(0, 15, 20)], ..BucketListing::default() }, None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("1..=14"), "{error}");
-        assert!(Plan::new(&Bucket::default(), None).unwrap_err().to_string().contains("EXCHANGE_S3_BUCKET"));
+        assert!(RecoveryPlan::new(&BucketListing::default(), None).unwrap_err().to_string().contains("EXCHANGE_S3_BUCKET"));
     }
 }

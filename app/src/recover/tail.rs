@@ -6,14 +6,14 @@ use exchange_core::{State, batch, event::Event, money::Time};
 
 use super::{
     arguments::{Until, show_time},
-    plan::{Plan, Segment},
+    plan::{RecoveryPlan, Segment},
 };
 use crate::{
     chain::Chain,
-    journal_archive::{self, Batch},
+    journal_archive::{self, ArchivedBatch},
     media::{Media, MediaError},
     shipped,
-    snapshot::{self, Name},
+    snapshot::{self, SnapshotName},
 };
 
 /// The verified end of the journal.
@@ -21,7 +21,7 @@ use crate::{
 pub struct Tail {
     /// Sequence and chain of the snapshot; 0: none, the batches begin with the first event.
     pub base: (i64, Chain),
-    pub batches: Vec<Batch>,
+    pub batches: Vec<ArchivedBatch>,
     /// After the last batch.
     pub state: State,
     /// Epoch of the last batch.
@@ -29,7 +29,7 @@ pub struct Tail {
 }
 
 /// The newest state at or before `until`, and how it is reached.
-pub async fn read(media: &Media, plan: &Plan, names: &[Name], until: Until) -> anyhow::Result<Tail> {
+pub async fn read_tail(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<Tail> {
     if let Until::Sequence(sequence) = until {
         ensure!(
             sequence <= plan.end(),
@@ -73,12 +73,12 @@ struct Base {
 }
 
 /// The newest whole snapshot of the history at or before `until`. An exchange without a snapshot starts with its first event.
-async fn base(media: &Media, plan: &Plan, names: &[Name], until: Until) -> anyhow::Result<Base> {
+async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<Base> {
     let mut oldest: Option<(i64, Time)> = None;
     for name in names.iter().rev() {
         let sequence = name.sequence as i64;
         let (Some(chain), Some(index)) = (name.chain, plan.covering(sequence)) else { continue };
-        let state = match snapshot::read(media, *name).await {
+        let state = match snapshot::read_snapshot(media, *name).await {
             Ok(state) => state,
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
@@ -104,7 +104,7 @@ async fn base(media: &Media, plan: &Plan, names: &[Name], until: Until) -> anyho
 }
 
 /// Epoch of the batch that ends at `sequence` if the history has `chain` there.
-async fn belongs(media: &Media, plan: &Plan, index: usize, sequence: i64, chain: Chain) -> anyhow::Result<Option<i64>> {
+async fn belongs(media: &Media, plan: &RecoveryPlan, index: usize, sequence: i64, chain: Chain) -> anyhow::Result<Option<i64>> {
     let segment = &plan.segments[index];
     let contents = contents(media, segment).await?;
     let (mut at, mut epoch) = (contents.before.or_else(|| plan.chain_before(index)), 0);
@@ -122,13 +122,13 @@ async fn belongs(media: &Media, plan: &Plan, index: usize, sequence: i64, chain:
 /// The batches of an object, and the chain before them if the object states it.
 struct Contents {
     before: Option<Chain>,
-    batches: Vec<Batch>,
+    batches: Vec<ArchivedBatch>,
 }
 
 async fn contents(media: &Media, segment: &Segment) -> anyhow::Result<Contents> {
     match segment.shipped {
         Some(name) => {
-            let run = shipped::read(media, name).await?;
+            let run = shipped::read_shipped(media, name).await?;
             Ok(Contents { before: Some(run.before), batches: run.batches })
         }
         None => Ok(Contents { before: None, batches: journal_archive::read_unchecked(media, &segment.key).await? }),
@@ -136,7 +136,7 @@ async fn contents(media: &Media, segment: &Segment) -> anyhow::Result<Contents> 
 }
 
 /// False: the batch is after `until`.
-fn apply(state: &mut State, batch: &Batch, until: Until) -> anyhow::Result<bool> {
+fn apply(state: &mut State, batch: &ArchivedBatch, until: Until) -> anyhow::Result<bool> {
     let name = || format!("journal batch {}..={}", batch.first_sequence, batch.last_sequence);
     if let Some(needs) = batch::beyond_this_release(&batch.payload) {
         bail!("{} needs {needs}: a newer release wrote it and the data is intact; run that release here", name());

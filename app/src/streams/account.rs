@@ -7,17 +7,17 @@ use exchange_core::{
 };
 
 use crate::{
-    engine::feed::{AccountChange, AccountEvent, Report},
+    engine::feed::{AccountChange, AccountEvent, OrderReport},
     json::{Json, TimeUnit},
 };
 
 /// Names of assets and markets.
-pub trait Names {
+pub trait MarketNames {
     fn asset(&self, asset: AssetId) -> &str;
     fn symbol(&self, market: MarketId) -> &str;
 }
 
-impl Names for State {
+impl MarketNames for State {
     fn asset(&self, asset: AssetId) -> &str {
         self.asset(asset).map_or("", |asset| &asset.code)
     }
@@ -28,7 +28,7 @@ impl Names for State {
 }
 
 /// Writes one event.
-pub fn event(json: &mut Json, unit: TimeUnit, names: &impl Names, event: &AccountEvent) {
+pub fn event(json: &mut Json, unit: TimeUnit, names: &impl MarketNames, event: &AccountEvent) {
     let time = unit.show(event.time);
     let head = |json: &mut Json, name: &str| {
         json.key("e").text(name);
@@ -83,7 +83,7 @@ pub fn event(json: &mut Json, unit: TimeUnit, names: &impl Names, event: &Accoun
     });
 }
 
-fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl Names, event: &AccountEvent, report: &Report) {
+fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl MarketNames, event: &AccountEvent, report: &OrderReport) {
     let order = &report.order;
     let trade = report.trade.as_ref();
     json.key("s").text(names.symbol(order.market));
@@ -143,7 +143,7 @@ fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl Names, event: 
 
 /// `C` is the id of the canceled order, or an amended order's previous id. The journal has no id of a cancel request, so `c` is the
 /// order's own id in every report.
-fn original_id(report: &Report) -> &str {
+fn original_id(report: &OrderReport) -> &str {
     use crate::engine::feed::Execution::Canceled;
     match &report.original_client_id {
         Some(original) => original.as_str(),

@@ -8,7 +8,7 @@ use exchange_core::{
 use crate::json::{Json, TimeUnit};
 
 /// A price and the quantity there.
-pub type Level = (Price, Amount);
+pub type PriceLevel = (Price, Amount);
 
 pub fn trade(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, trade: &PublicTrade) {
     json.object(|json| {
@@ -41,7 +41,7 @@ pub fn aggregate_fields(json: &mut Json, unit: TimeUnit, aggregate: &AggregateTr
     json.key("M").boolean(true);
 }
 
-pub fn book_ticker(json: &mut Json, symbol: &str, sequence: u64, bid: Level, ask: Level) {
+pub fn book_ticker(json: &mut Json, symbol: &str, sequence: u64, bid: PriceLevel, ask: PriceLevel) {
     json.object(|json| {
         json.key("u").integer(sequence);
         json.key("s").text(symbol);
@@ -55,8 +55,8 @@ pub struct DepthUpdate<'a> {
     pub now: Time,
     pub first: u64,
     pub last: u64,
-    pub bids: &'a [Level],
-    pub asks: &'a [Level],
+    pub bids: &'a [PriceLevel],
+    pub asks: &'a [PriceLevel],
 }
 
 pub fn depth_update(json: &mut Json, unit: TimeUnit, update: &DepthUpdate<'_>) {
@@ -69,7 +69,7 @@ pub fn depth_update(json: &mut Json, unit: TimeUnit, update: &DepthUpdate<'_>) {
     });
 }
 
-pub fn partial_depth(json: &mut Json, sequence: u64, bids: &[Level], asks: &[Level]) {
+pub fn partial_depth(json: &mut Json, sequence: u64, bids: &[PriceLevel], asks: &[PriceLevel]) {
     json.object(|json| {
         json.key("lastUpdateId").integer(sequence);
         levels(json.key("bids"), bids);
@@ -116,7 +116,15 @@ pub fn mini_ticker(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, sta
     });
 }
 
-pub fn ticker(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, statistics: &Statistics, bid: Level, ask: Level) {
+pub fn ticker(
+    json: &mut Json,
+    unit: TimeUnit,
+    now: Time,
+    symbol: &str,
+    statistics: &Statistics,
+    bid: PriceLevel,
+    ask: PriceLevel,
+) {
     json.object(|json| {
         head(json, unit, "24hrTicker", now, symbol);
         json.key("p").decimal(statistics.change());
@@ -171,14 +179,14 @@ fn head(json: &mut Json, unit: TimeUnit, event: &str, now: Time, symbol: &str) {
     json.key("s").text(symbol);
 }
 
-fn best(json: &mut Json, bid: Level, ask: Level) {
+fn best(json: &mut Json, bid: PriceLevel, ask: PriceLevel) {
     json.key("b").decimal(bid.0);
     json.key("B").decimal(bid.1);
     json.key("a").decimal(ask.0);
     json.key("A").decimal(ask.1);
 }
 
-fn levels(json: &mut Json, levels: &[Level]) {
+fn levels(json: &mut Json, levels: &[PriceLevel]) {
     json.array(levels, |json, (price, quantity)| json.array([Amount::from(*price), *quantity], Json::decimal));
 }
 

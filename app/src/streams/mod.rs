@@ -19,12 +19,12 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::{engine::committed::Shared, json::Json, metrics::StreamMetrics};
+use crate::{engine::committed::SharedState, json::Json, metrics::StreamMetrics};
 use name::{CLASSES, Class, NotAStream, Topic};
-use outlet::{End, Outlet};
-use publisher::Memory;
+use outlet::{Outlet, OutletEnd};
+use publisher::LastEvent;
 
-pub use publisher::publish;
+pub use publisher::publish_streams;
 
 /// One subscription of a connection to a market stream.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ struct Stream {
     /// By outlet and name: a client may use two names of one stream.
     subscribers: Vec<Subscriber>,
     /// What the last event had.
-    memory: Memory,
+    memory: LastEvent,
     /// Somebody joined since the last event: streams of a state repeat it then.
     joined: bool,
 }
@@ -80,12 +80,12 @@ pub struct Hub {
 
 struct Parts {
     inner: Mutex<Inner>,
-    committed: Shared,
+    committed: SharedState,
     metrics: StreamMetrics,
 }
 
 impl Hub {
-    pub fn new(committed: Shared, metrics: StreamMetrics) -> Self {
+    pub fn new(committed: SharedState, metrics: StreamMetrics) -> Self {
         metrics.start_at_zero();
         Self { shared: Arc::new(Parts { inner: Mutex::default(), committed, metrics }) }
     }
@@ -172,7 +172,7 @@ impl Hub {
     }
 
     /// Ends every connection that has a subscription.
-    fn end_all(&self, end: End) {
+    fn end_all(&self, end: OutletEnd) {
         let outlets: Vec<Arc<Outlet>> = self.shared.inner.lock().outlets.values().map(|(outlet, _)| Arc::clone(outlet)).collect();
         outlets.iter().for_each(|outlet| outlet.end(end));
     }

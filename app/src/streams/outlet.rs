@@ -24,7 +24,7 @@ pub const AGE_MAX: Duration = Duration::from_secs(10);
 
 /// Why the server ends a connection's subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum OutletEnd {
     /// The client reads more slowly than events arrive.
     Slow,
     /// Events were lost, for example by a rebuild of this replica's state: a gap would follow.
@@ -35,7 +35,7 @@ pub enum End {
 struct Queue {
     messages: VecDeque<(Instant, Utf8Bytes)>,
     bytes: usize,
-    end: Option<End>,
+    end: Option<OutletEnd>,
 }
 
 /// The publisher's end of one connection.
@@ -73,7 +73,7 @@ impl Outlet {
         }
         let is_old = queue.messages.front().is_some_and(|(since, _)| now.saturating_duration_since(*since) > AGE_MAX);
         if is_old || queue.messages.len() >= MESSAGES_MAX || queue.bytes + message.len() > BYTES_MAX {
-            queue.finish(End::Slow);
+            queue.finish(OutletEnd::Slow);
         } else {
             queue.bytes += message.len();
             queue.messages.push_back((now, message));
@@ -83,13 +83,13 @@ impl Outlet {
     }
 
     /// Ends the connection; drops what is queued.
-    pub fn end(&self, end: End) {
+    pub fn end(&self, end: OutletEnd) {
         self.queue.lock().finish(end);
         self.wake.notify_one();
     }
 
     /// Moves at most `limit` queued messages to `into`. Returns why the connection ends, once.
-    pub fn take(&self, limit: usize, into: &mut Vec<Utf8Bytes>) -> Option<End> {
+    pub fn take(&self, limit: usize, into: &mut Vec<Utf8Bytes>) -> Option<OutletEnd> {
         let mut queue = self.queue.lock();
         let count = limit.min(queue.messages.len());
         into.extend(queue.messages.drain(..count).map(|(_, message)| message));
@@ -116,7 +116,7 @@ impl Outlet {
 }
 
 impl Queue {
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self, end: OutletEnd) {
         self.end.get_or_insert(end);
         self.messages = VecDeque::new();
         self.bytes = 0;
@@ -127,7 +127,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn taken(outlet: &Outlet) -> (Vec<Utf8Bytes>, Option<End>) {
+    fn taken(outlet: &Outlet) -> (Vec<Utf8Bytes>, Option<OutletEnd>) {
         let mut messages = Vec::new();
         let end = outlet.take(usize::MAX, &mut messages);
         (messages, end)
@@ -152,7 +152,7 @@ mod tests {
         (0..4).for_each(|_| by_bytes.push(text.clone(), now));
         assert!(!by_bytes.is_ended());
         by_bytes.push(text, now);
-        assert_eq!(taken(&by_bytes), (Vec::new(), Some(End::Slow)), "what is queued is dropped: the connection has a gap");
+        assert_eq!(taken(&by_bytes), (Vec::new(), Some(OutletEnd::Slow)), "what is queued is dropped: the connection has a gap");
 
         let by_count = Outlet::new(TimeUnit::Millisecond, false);
         (0..=MESSAGES_MAX).for_each(|_| by_count.push("x".into(), now));

@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{
     AccountForm, Hub, Inner, Stream, account, combined,
-    market::{self, DepthUpdate, Level},
+    market::{self, DepthUpdate, PriceLevel},
     name::{Class, Topic},
-    outlet::End,
+    outlet::OutletEnd,
     schedule, text,
 };
 use crate::{
@@ -38,12 +38,12 @@ const EVENT_SIZE: usize = 320;
 
 /// What the last event of a stream had.
 #[derive(Debug, Default)]
-pub enum Memory {
+pub enum LastEvent {
     #[default]
     Nothing,
     /// The last update id.
     Sequence(u64),
-    Best([Level; 2]),
+    Best([PriceLevel; 2]),
     Candle(Candle),
     /// By market: statistics and best prices, without the window's times.
     Tickers(Vec<Option<Ticker>>),
@@ -53,7 +53,7 @@ pub enum Memory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticker {
     statistics: Statistics,
-    best: [Level; 2],
+    best: [PriceLevel; 2],
 }
 
 impl Ticker {
@@ -73,18 +73,18 @@ impl Ticker {
 pub(super) fn begin(topic: Topic, committed: &Committed) -> Stream {
     let memory = match topic {
         // The first event starts after everything that is committed now.
-        Topic::Depth(market, _) => Memory::Sequence(committed.state.market_sequence(market)),
-        _ => Memory::Nothing,
+        Topic::Depth(market, _) => LastEvent::Sequence(committed.state.market_sequence(market)),
+        _ => LastEvent::Nothing,
     };
     Stream { memory, ..Stream::default() }
 }
 
 /// Publishes without end. A panic ends every subscription, since its events are lost.
-pub async fn publish(hub: Hub) {
+pub async fn publish_streams(hub: Hub) {
     loop {
         // The panic hook has logged it.
         let _ = AssertUnwindSafe(run(&hub)).catch_unwind().await;
-        hub.end_all(End::Lost);
+        hub.end_all(OutletEnd::Lost);
     }
 }
 
@@ -101,7 +101,7 @@ async fn run(hub: &Hub) {
         };
         let changes = feed.take();
         if changes.lost {
-            hub.end_all(End::Lost);
+            hub.end_all(OutletEnd::Lost);
             continue;
         }
         publisher.live(&changes);
@@ -116,9 +116,9 @@ async fn run(hub: &Hub) {
 enum Payload {
     Trade(PublicTrade),
     Aggregate(AggregateTrade),
-    Best { sequence: u64, best: [Level; 2] },
-    Depth { first: u64, last: u64, bids: Vec<Level>, asks: Vec<Level> },
-    Partial { sequence: u64, bids: Vec<Level>, asks: Vec<Level> },
+    Best { sequence: u64, best: [PriceLevel; 2] },
+    Depth { first: u64, last: u64, bids: Vec<PriceLevel>, asks: Vec<PriceLevel> },
+    Partial { sequence: u64, bids: Vec<PriceLevel>, asks: Vec<PriceLevel> },
     Candle { candle: Candle, closed: bool },
     Mini(Ticker),
     Full(Ticker),
@@ -137,7 +137,7 @@ struct Publisher<'h> {
     levels: Vec<LevelKey>,
 }
 
-impl account::Names for Publisher<'_> {
+impl account::MarketNames for Publisher<'_> {
     fn asset(&self, asset: u16) -> &str {
         self.assets.get(usize::from(asset)).map_or("", |code| code)
     }
@@ -222,10 +222,10 @@ impl Publisher<'_> {
             Topic::Depth(market, speed) => self.depth(market, speed, stream, committed).into_iter().collect(),
             Topic::PartialDepth(market, levels, _) => {
                 let sequence = committed.state.market_sequence(market);
-                if !stream.joined && matches!(stream.memory, Memory::Sequence(last) if last == sequence) {
+                if !stream.joined && matches!(stream.memory, LastEvent::Sequence(last) if last == sequence) {
                     return Payloads::new();
                 }
-                stream.memory = Memory::Sequence(sequence);
+                stream.memory = LastEvent::Sequence(sequence);
                 let depth = committed.state.depth(market, levels.into());
                 [Payload::Partial { sequence, bids: depth.bids, asks: depth.asks }].into_iter().collect()
             }
@@ -251,13 +251,13 @@ impl Publisher<'_> {
     }
 
     fn depth(&mut self, market: MarketId, speed: Speed, stream: &mut Stream, committed: &Committed) -> Option<Payload> {
-        let Memory::Sequence(before) = stream.memory else { return None };
+        let LastEvent::Sequence(before) = stream.memory else { return None };
         committed.feed().take_levels(market, speed, &mut self.levels);
         if self.levels.is_empty() {
             return None;
         }
         let last = committed.state.market_sequence(market);
-        stream.memory = Memory::Sequence(last);
+        stream.memory = LastEvent::Sequence(last);
         self.levels.sort_unstable();
         let of = |side: Side| {
             let levels = self.levels.iter().filter(move |(of, _)| *of == side);
@@ -332,7 +332,7 @@ impl Publisher<'_> {
     }
 
     fn write(&self, json: &mut Json, unit: TimeUnit, topic: Topic, now: Time, payload: &Payload) {
-        use account::Names;
+        use account::MarketNames;
         let symbol = topic.market().map_or("", |market| self.symbol(market));
         match payload {
             Payload::Trade(trade) => market::trade(json, unit, now, symbol, trade),
@@ -366,7 +366,7 @@ fn full(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, ticker: &Ticke
     market::ticker(json, unit, now, symbol, &ticker.statistics, ticker.best[0], ticker.best[1]);
 }
 
-fn best(committed: &Committed, market: MarketId) -> [Level; 2] {
+fn best(committed: &Committed, market: MarketId) -> [PriceLevel; 2] {
     let of = |side| committed.state.best(market, side).unwrap_or_default();
     [of(Side::Buy), of(Side::Sell)]
 }
@@ -377,11 +377,11 @@ fn changed_best(inner: &mut Inner, committed: &Committed) -> Vec<(Topic, Payload
     for (topic, stream) in &mut inner.streams[Class::Live as usize] {
         let Topic::BookTicker(market) = *topic else { continue };
         let best = best(committed, market);
-        if !stream.joined && matches!(stream.memory, Memory::Best(last) if last == best) {
+        if !stream.joined && matches!(stream.memory, LastEvent::Best(last) if last == best) {
             continue;
         }
         stream.joined = false;
-        stream.memory = Memory::Best(best);
+        stream.memory = LastEvent::Best(best);
         changed.push((*topic, Payload::Best { sequence: committed.state.market_sequence(market), best }));
     }
     changed
@@ -413,7 +413,7 @@ fn candles(
     let read = |start: Option<Time>, end| committed.market_data.candles(market, interval, &CandleRange { start, end, limit: 1 });
     let mut payloads = Payloads::new();
     let Some(current) = read(None, None).and_then(|rows| rows.last().copied()) else { return payloads };
-    let before = if let Memory::Candle(before) = &stream.memory { Some(*before) } else { None };
+    let before = if let LastEvent::Candle(before) = &stream.memory { Some(*before) } else { None };
     let mut changed = stream.joined || before.is_none();
     if let Some(before) = before {
         if before.open_time < current.open_time {
@@ -428,14 +428,14 @@ fn candles(
     if changed {
         payloads.push(Payload::Candle { candle: current, closed: false });
     }
-    stream.memory = Memory::Candle(current);
+    stream.memory = LastEvent::Candle(current);
     payloads
 }
 
 /// The tickers that changed since the last event; all of them for somebody who joined.
 fn tickers(markets: &[MarketId], mini: bool, stream: &mut Stream, committed: &Committed) -> Vec<(MarketId, Ticker)> {
     let mut last = match std::mem::take(&mut stream.memory) {
-        Memory::Tickers(last) => last,
+        LastEvent::Tickers(last) => last,
         _ => Vec::new(),
     };
     last.resize(markets.len().max(last.len()), None);
@@ -447,7 +447,7 @@ fn tickers(markets: &[MarketId], mini: bool, stream: &mut Stream, committed: &Co
             changed.push((*market, ticker));
         }
     }
-    stream.memory = Memory::Tickers(last);
+    stream.memory = LastEvent::Tickers(last);
     changed
 }
 
@@ -455,10 +455,10 @@ fn average(market: MarketId, stream: &mut Stream, committed: &Committed) -> Opti
     let last = committed.market_data.market(market).and_then(|history| history.trades().back())?;
     let price = committed.state.average_price(market)?;
     let sample = [(price, Amount::from(last.time)), (0, 0)];
-    if !stream.joined && matches!(stream.memory, Memory::Best(before) if before == sample) {
+    if !stream.joined && matches!(stream.memory, LastEvent::Best(before) if before == sample) {
         return None;
     }
-    stream.memory = Memory::Best(sample);
+    stream.memory = LastEvent::Best(sample);
     let minutes = committed.state.market(market).map_or(0, |market| market.filters.average_minutes.into());
     Some(Payload::Average { minutes, price, time: last.time })
 }

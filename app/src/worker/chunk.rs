@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::db::{
     candles::CandleRow,
-    ledger::{BalanceRow, Span, TransferRows},
+    ledger::{BalanceRow, LedgerSpan, TransferRows},
     orders::{self, FirstOrder},
     reference::{Credit, OperatorAction},
     trades::TradeRows,
@@ -22,7 +22,7 @@ use crate::db::{
 
 /// The rows of a chunk. Orders, lists and balances are gathered, so that each is written once, however often it changed.
 #[derive(Debug, Default)]
-pub struct Chunk {
+pub struct EventChunk {
     /// Events folded in.
     pub events: usize,
     pub orders: FxHashMap<OrderId, TouchedOrder>,
@@ -57,7 +57,7 @@ pub struct TouchedOrder {
     pub new: bool,
 }
 
-impl Chunk {
+impl EventChunk {
     /// Applies `event` to `state` and gathers its effects.
     pub fn fold(&mut self, state: &mut State, event: &Event) {
         if state.sequence() == 0 {
@@ -83,7 +83,7 @@ impl Chunk {
     fn note(&mut self, event: &Event) {
         match event {
             Event::OrderPlaced(placed) => {
-                let minute = orders::minute(self.time);
+                let minute = orders::minute_of_row(self.time);
                 if self.minutes.last().is_none_or(|last| last.minute < minute) {
                     self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
                 }
@@ -129,7 +129,7 @@ impl Chunk {
     }
 
     /// The position of each account's transfers of this chunk in the ledger, by account.
-    pub fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<LedgerSpan> {
         let mut spans: Vec<_> = self.spans.iter().map(|(account, (first, last))| (*account, *first, *last)).collect();
         spans.sort_unstable();
         spans
@@ -144,7 +144,7 @@ impl Chunk {
     }
 }
 
-impl Effects for Chunk {
+impl Effects for EventChunk {
     fn transfer(&mut self, transfer: Transfer) {
         self.transfers.push(self.sequence, self.line, self.time, &transfer);
         self.line += 1;

@@ -25,7 +25,7 @@ const STATEMENTS: i64 = 100;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
 /// `exchange worker dead-letters [retry]`.
-pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Result<()> {
+pub async fn dead_letters(settings: config::WorkerSettings, retry: bool) -> anyhow::Result<()> {
     let pool = connect(&settings).await?;
     let letters = queue::dead_letters(&pool).await?;
     for letter in &letters {
@@ -44,7 +44,12 @@ pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Resu
 }
 
 /// `exchange worker request-statement`.
-pub async fn request_statement(settings: config::Worker, account: AccountId, from: String, to: String) -> anyhow::Result<()> {
+pub async fn request_statement(
+    settings: config::WorkerSettings,
+    account: AccountId,
+    from: String,
+    to: String,
+) -> anyhow::Result<()> {
     ensure!(settings.object_storage.is_some(), "statements are written to object storage: set EXCHANGE_S3_*");
     let (from, to) = (moment("--from", &from)?, moment("--to", &to)?);
     let pool = connect(&settings).await?;
@@ -52,12 +57,12 @@ pub async fn request_statement(settings: config::Worker, account: AccountId, fro
         db::statements::account_exists(&pool, account).await?,
         "--account {account}: the account does not exist in the tables"
     );
-    println!("{}", json!({ "statement": statement::request(&pool, account, from, to).await? }));
+    println!("{}", json!({ "statement": statement::enqueue_statement(&pool, account, from, to).await? }));
     Ok(())
 }
 
 /// `exchange worker statements`.
-pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow::Result<()> {
+pub async fn statements(settings: config::WorkerSettings, account: AccountId) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None);
     let storage = ObjectStorageMetrics::register(&metrics)?;
     let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
@@ -78,7 +83,7 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
     Ok(())
 }
 
-async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
+async fn connect(settings: &config::WorkerSettings) -> anyhow::Result<PgPool> {
     let pool = session::pool(2).connect_with(settings.database.options.clone()).await;
     pool.context("the database is unreachable")
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::followed::Checkpoint;
-use crate::db::replicas::Reported;
+use crate::db::replicas::ReportedServer;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -15,7 +15,7 @@ pub struct Comparison {
 }
 
 /// A server that is early or late is compared at its next report.
-pub fn of(checkpoints: &VecDeque<Checkpoint>, servers: &[Reported]) -> Comparison {
+pub fn compare_servers(checkpoints: &VecDeque<Checkpoint>, servers: &[ReportedServer]) -> Comparison {
     let mut found = Comparison::default();
     for server in servers {
         let Some(ours) = checkpoints.iter().find(|ours| Some(ours.sequence) == server.compared_seq) else { continue };
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn another_state_or_history_at_the_same_sequence_is_found() {
         let ours = Checkpoint { sequence: 7, state: [1; 32], chain: Chain::GENESIS.next(1, 7, 1, b"a") };
-        let server = |address: &str, sequence, state: u8, chain: Option<Chain>| Reported {
+        let server = |address: &str, sequence, state: u8, chain: Option<Chain>| ReportedServer {
             address: address.into(),
             clock_offset: 0,
             refusal: None,
@@ -53,7 +53,7 @@ mod tests {
             server("other history", 7, 1, Some(Chain::GENESIS)),
             server("elsewhere", 8, 9, None),
         ];
-        let found = of(&VecDeque::from([ours]), &servers);
+        let found = compare_servers(&VecDeque::from([ours]), &servers);
         assert_eq!(found.compared, 4);
         assert_eq!(found.differing, [("other state".to_owned(), 7), ("other history".to_owned(), 7)]);
     }

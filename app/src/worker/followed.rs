@@ -9,7 +9,7 @@ use crate::{
     chain::Chain,
     engine::committed::minute,
     snapshot,
-    worker::{chunk::Chunk, source::Events},
+    worker::{chunk::EventChunk, source::Events},
 };
 
 /// Compared states held: some minutes, until every server has reported its own.
@@ -46,7 +46,7 @@ impl Followed {
     }
 
     /// Applies a batch and gathers its effects. True: a minute of journal time turned, and the chunk ends here.
-    pub fn fold(&mut self, batch: &Events, chunk: &mut Chunk) -> bool {
+    pub fn fold(&mut self, batch: &Events, chunk: &mut EventChunk) -> bool {
         let before = minute(self.state.now());
         let mut apply = |event: &Event| chunk.fold(&mut self.state, event);
         batch.events.iter().for_each(&mut apply);

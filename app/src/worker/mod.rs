@@ -38,7 +38,7 @@ use crate::{
     metrics::{ObjectStorageMetrics, WorkerMetrics},
 };
 use jobs::JobContext;
-use projector::{Ended, Projector};
+use projector::{ProjectionEnd, Projector};
 use question::{ProjectorHandle, Question, Standing};
 
 /// Pause between attempts to reach an unreachable database: doubles up to the last value.
@@ -49,7 +49,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const STORAGE_LOOK: Duration = Duration::from_secs(10);
 
 /// The subcommand.
-pub async fn run(settings: config::Worker, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(settings: config::WorkerSettings, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let address = settings.admin_listen;
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("EXCHANGE_ADMIN_LISTEN={address} cannot be bound"))?;
@@ -57,7 +57,12 @@ pub async fn run(settings: config::Worker, level: LogLevel, shutdown: Shutdown) 
 }
 
 /// One worker, until the shutdown.
-pub async fn work(listener: TcpListener, settings: config::Worker, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn work(
+    listener: TcpListener,
+    settings: config::WorkerSettings,
+    level: LogLevel,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
     let health = Health::new();
     let name = format!("process {} at {}", std::process::id(), listener.local_addr()?);
@@ -68,7 +73,7 @@ pub async fn work(listener: TcpListener, settings: config::Worker, level: LogLev
 }
 
 /// `exchange worker rebuild`.
-pub async fn run_rebuild(settings: config::Worker, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run_rebuild(settings: config::WorkerSettings, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
     let name = format!("rebuild by process {}", std::process::id());
     let worker = Worker::build(&settings, &metrics, &Health::new(), name)?;
@@ -86,7 +91,7 @@ pub struct Worker {
 
 impl Worker {
     /// Does not connect yet. `name` identifies the projecting process to operators.
-    pub fn build(settings: &config::Worker, metrics: &Metrics, health: &Health, name: String) -> anyhow::Result<Self> {
+    pub fn build(settings: &config::WorkerSettings, metrics: &Metrics, health: &Health, name: String) -> anyhow::Result<Self> {
         let (schema, projecting) = (health.latch("migrations", "not looked at yet"), health.latch("projection", "not begun"));
         let storage = ObjectStorageMetrics::register(metrics)?;
         let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
@@ -113,7 +118,8 @@ impl Worker {
         if stop.run_until_cancelled(migrated(&context.pool, &self.schema)).await.is_none() {
             return;
         }
-        let observed = observe::follow(context.pool.clone(), context.metrics.clone(), context.media.is_some(), stop.clone());
+        let observed =
+            observe::observe_worker(context.pool.clone(), context.metrics.clone(), context.media.is_some(), stop.clone());
         let stored = watch_storage(context.media.clone(), stop.clone());
         let worked = run_jobs(context, &self.standing, stop.clone());
         let projected = project(self.projector, self.questions, &self.standing, stop.clone());
@@ -145,8 +151,8 @@ async fn project(projector: Projector, mut questions: mpsc::Receiver<Question>, 
     let (mut state, mut backoff) = (None, BACKOFF);
     loop {
         match projector.run(&mut state, &mut questions, standing, &stop).await {
-            Ok(Ended::Stopped) => return,
-            Ok(Ended::Deposed) => {
+            Ok(ProjectionEnd::Stopped) => return,
+            Ok(ProjectionEnd::Deposed) => {
                 tracing::info!("the tables were reset or another worker projects; restarting");
                 backoff = BACKOFF;
             }

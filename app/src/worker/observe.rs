@@ -19,7 +19,7 @@ const STATES: [&str; 5] = ["ready", "scheduled", "running", "retrying", "dead"];
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 
 /// Runs until `stop`. The projector reports an unreachable database.
-pub async fn follow(pool: PgPool, metrics: WorkerMetrics, media: bool, stop: CancellationToken) {
+pub async fn observe_worker(pool: PgPool, metrics: WorkerMetrics, media: bool, stop: CancellationToken) {
     let mut misses = Misses { media, begun: clock::now() / MICROSECONDS_PER_SECOND, told: HashMap::new() };
     while stop.run_until_cancelled(sleep(POLL)).await.is_some() {
         if let Ok(Err(error)) = timeout(DEADLINE, look(&pool, &metrics, &mut misses)).await {

@@ -16,18 +16,18 @@ use crate::{
         amendments, archives, candles, declarations, head, ledger, marks, orders, prevented, projection,
         projection::Position,
         reference,
-        replicas::{self, Reported},
+        replicas::{self, ReportedServer},
     },
     media::Media,
     metrics::WorkerMetrics,
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
     survey::{Survey, SurveyError},
     worker::{
-        chunk::Chunk,
+        chunk::EventChunk,
         clock, comparison,
         followed::Followed,
         question::{Question, Standing},
-        source::Source,
+        source::EventSource,
     },
 };
 
@@ -56,7 +56,7 @@ pub struct Projector {
 
 /// Why a session of the projector ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ProjectionEnd {
     /// Asked to stop, between two chunks.
     Stopped,
     /// Another process changed the position or the epoch: it reset the tables or projects.
@@ -69,7 +69,7 @@ struct Session<'a> {
     connection: PgConnection,
     epoch: i64,
     followed: Followed,
-    source: Source,
+    source: EventSource,
     /// When the servers' reports were last read.
     compared: Option<Instant>,
 }
@@ -84,24 +84,24 @@ impl Projector {
         questions: &mut mpsc::Receiver<Question>,
         standing: &Standing,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Ended> {
-        let mut connection = projection::connect(&self.options).await.context("the database is unreachable")?;
+    ) -> anyhow::Result<ProjectionEnd> {
+        let mut connection = projection::connect_projector(&self.options).await.context("the database is unreachable")?;
         self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
-            if let Some(epoch) = projection::claim(&mut connection, &self.holder).await? {
+            if let Some(epoch) = projection::claim_projection(&mut connection, &self.holder).await? {
                 break epoch;
             }
             refuse_with_the_servers(&mut connection).await?;
             standing.standby(&projection::holder(&mut connection).await?);
             tokio::select! {
-                () = stop.cancelled() => return Ok(Ended::Stopped),
+                () = stop.cancelled() => return Ok(ProjectionEnd::Stopped),
                 () = tokio::time::sleep(STANDBY_POLL) => {}
             }
         };
         standing.restoring();
-        let mut source = Source::new(self.media.clone());
+        let mut source = EventSource::new(self.media.clone());
         let restored = self.restore(&mut connection, left.take(), &mut source, stop).await?;
-        let Some(followed) = restored else { return Ok(Ended::Stopped) };
+        let Some(followed) = restored else { return Ok(ProjectionEnd::Stopped) };
         let mut session = Session { projector: self, connection, epoch, followed, source, compared: None };
         tracing::info!(sequence = session.followed.state.sequence(), epoch, "projecting");
         standing.projecting();
@@ -113,7 +113,7 @@ impl Projector {
 
     /// Refuses a database that lacks events which this worker has seen, the bucket proves, or every server misses.
     async fn refuse_another_history(&self, connection: &mut PgConnection, left: &mut Option<Followed>) -> anyhow::Result<()> {
-        let head = head::read(connection).await?;
+        let head = head::read_head(connection).await?;
         if let Some(followed) = left {
             let seen = followed.state.sequence() as i64;
             let chain = if seen <= head.last_seq { marks::chain_at(connection, seen).await? } else { None };
@@ -152,7 +152,7 @@ impl Projector {
         &self,
         connection: &mut PgConnection,
         left: Option<Followed>,
-        source: &mut Source,
+        source: &mut EventSource,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Followed>> {
         let target = projection::position(connection).await?.projected_seq as u64;
@@ -169,7 +169,7 @@ impl Projector {
             }
             let sequence = followed.state.sequence();
             let Some(batch) = source.next(connection, sequence).await? else {
-                if head::read(connection).await?.last_seq >= target as i64 {
+                if head::read_head(connection).await?.last_seq >= target as i64 {
                     // The previous release also projected events that its leader had not confirmed yet.
                     tokio::time::sleep(STANDBY_POLL).await;
                     continue;
@@ -183,7 +183,7 @@ impl Projector {
             let reached = followed.state.sequence();
             if reached as i64 == archived {
                 // The archive job resumes from here.
-                marks::insert(connection, archived, followed.chain).await?;
+                marks::insert_mark(connection, archived, followed.chain).await?;
             }
             if first_format.last().is_some_and(|name| name.sequence == reached)
                 && let (Some(name), Some(media)) = (first_format.pop(), &self.media)
@@ -207,7 +207,7 @@ impl Projector {
 
     /// The newest snapshot of this journal at or below `target`, or the state before its first event; and the later snapshots of
     /// the first format, newest first.
-    async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<Name>)> {
+    async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<SnapshotName>)> {
         let genesis = || Followed::new(State::new(), Chain::GENESIS);
         let Some(media) = &self.media else { return Ok((genesis(), Vec::new())) };
         let found = match Survey::take(media, connection).await {
@@ -220,7 +220,7 @@ impl Projector {
         };
         let own = found.own.into_iter().filter(|name| name.sequence <= target);
         let base = match snapshot::first_whole(media, own).await {
-            Ok(Some((Name { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
+            Ok(Some((SnapshotName { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
             Ok(_) => genesis(),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "no snapshot can be read; replaying the journal from its start");
@@ -232,8 +232,8 @@ impl Projector {
 }
 
 /// A snapshot of an earlier release counts once the replay has led to the same state: it is stored again, with its history.
-async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followed: &Followed) -> anyhow::Result<()> {
-    let same = match snapshot::read(media, name).await {
+async fn adopt(media: &Media, connection: &mut PgConnection, name: SnapshotName, followed: &Followed) -> anyhow::Result<()> {
+    let same = match snapshot::read_snapshot(media, name).await {
         Ok(state) => snapshot::state_hash(&state) == snapshot::state_hash(&followed.state),
         Err(error) => {
             tracing::warn!(key = name.key(), error = format!("{error:#}"), "a snapshot of an earlier release cannot be read");
@@ -241,8 +241,8 @@ async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followe
         }
     };
     if same {
-        snapshot::write(media, Encoded::of(&followed.state, followed.chain)).await?;
-        marks::insert(connection, name.sequence as i64, followed.chain).await?;
+        snapshot::write_snapshot(media, Encoded::of(&followed.state, followed.chain)).await?;
+        marks::insert_mark(connection, name.sequence as i64, followed.chain).await?;
         tracing::info!(key = name.key(), "a snapshot of an earlier release belongs to this journal; stored it with its history");
     } else {
         tracing::warn!(key = name.key(), "a snapshot of an earlier release belongs to another history; ignoring it");
@@ -253,7 +253,7 @@ async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followe
 /// A worker is not ready on a database that every running server refuses.
 async fn refuse_with_the_servers(connection: &mut PgConnection) -> anyhow::Result<()> {
     let servers = replicas::fresh(connection).await?;
-    if let Some(Reported { address, refusal: Some(reason), .. }) = servers.first()
+    if let Some(ReportedServer { address, refusal: Some(reason), .. }) = servers.first()
         && servers.iter().all(|server| server.refusal.is_some())
     {
         anyhow::bail!("the server at {address} refuses this database: {reason}");
@@ -267,21 +267,21 @@ impl Session<'_> {
         questions: &mut mpsc::Receiver<Question>,
         standing: &Standing,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<ProjectionEnd> {
         loop {
             // Between chunks, state and tables are at the same sequence: answer queries about both.
             while let Ok(question) = questions.try_recv() {
                 question.answer(&self.followed, &self.projector.pool).await;
             }
             if stop.is_cancelled() {
-                return Ok(Ended::Stopped);
+                return Ok(ProjectionEnd::Stopped);
             }
             let from = self.followed.state.sequence();
             let chunk = self.gather().await?;
             let up_to_date = self.source.at_end();
             let written = chunk.events == 0 || self.write(chunk, from).await?;
             if !written || !self.report(standing).await? {
-                return Ok(Ended::Deposed);
+                return Ok(ProjectionEnd::Deposed);
             }
             if up_to_date {
                 tokio::select! {
@@ -293,8 +293,8 @@ impl Session<'_> {
         }
     }
 
-    async fn gather(&mut self) -> anyhow::Result<Chunk> {
-        let mut chunk = Chunk::default();
+    async fn gather(&mut self) -> anyhow::Result<EventChunk> {
+        let mut chunk = EventChunk::default();
         while chunk.events < CHUNK_EVENTS {
             let next = self.source.next(&mut self.connection, self.followed.state.sequence()).await?;
             let Some(batch) = next else { break };
@@ -314,7 +314,7 @@ impl Session<'_> {
     }
 
     /// One transaction with position and rows. False: deposed, nothing was written.
-    async fn write(&mut self, chunk: Chunk, from: u64) -> sqlx::Result<bool> {
+    async fn write(&mut self, chunk: EventChunk, from: u64) -> sqlx::Result<bool> {
         let begun = Instant::now();
         let events = chunk.events;
         let state = &self.followed.state;
@@ -357,7 +357,7 @@ impl Session<'_> {
             tracing::error!(sequence = last.sequence, "the journal differs from the projected one");
             journal = 1;
         }
-        let found = comparison::of(checkpoints, &servers);
+        let found = comparison::compare_servers(checkpoints, &servers);
         let metrics = &self.projector.metrics;
         metrics.disagreements.with_label_values(&["served"]).set(found.differing.len() as i64);
         metrics.disagreements.with_label_values(&["journal"]).set(journal);
@@ -371,7 +371,7 @@ impl Session<'_> {
     }
 }
 
-async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) -> sqlx::Result<()> {
+async fn write_rows(connection: &mut PgConnection, chunk: EventChunk, state: &State) -> sqlx::Result<()> {
     for asset in chunk.assets.iter().filter_map(|id| state.asset(*id)) {
         reference::upsert_asset(connection, asset).await?;
     }
@@ -390,13 +390,13 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     // In key order: neighbours share pages of the table and of its index.
     let mut touched: Vec<_> = chunk.orders.values().collect();
     touched.sort_unstable_by_key(|touched| touched.order.id);
-    orders::insert(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
+    orders::insert_orders(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
     orders::update(connection, touched.iter().filter(|touched| !touched.new).map(|touched| &touched.order)).await?;
-    amendments::insert(connection, &chunk.amendments).await?;
-    prevented::insert(connection, &chunk.prevented).await?;
+    amendments::insert_amendments(connection, &chunk.amendments).await?;
+    prevented::insert_prevented(connection, &chunk.prevented).await?;
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
-    candles::append(connection, chunk.candles()).await?;
+    candles::append_candles(connection, chunk.candles()).await?;
     if let Some(time) = chunk.time_set_back {
         candles::set_back(connection, time).await?;
     }

@@ -20,7 +20,7 @@ const TELL: Duration = Duration::from_secs(5);
 ///
 /// A running worker sees the new epoch and restarts from an empty state. Without a worker, this process projects.
 pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut connection = projection::connect(&projector.options).await.context("the database is unreachable")?;
+    let mut connection = projection::connect_projector(&projector.options).await.context("the database is unreachable")?;
     projection::reset(&mut connection).await.context("failed to empty the tables")?;
     let target = head::confirmed(&mut connection).await?;
     tracing::info!(target, "emptied the derived tables; projecting the journal from its start");

@@ -6,19 +6,19 @@ use super::jobs::{ArchiveJournal, LedgerCheck, RefreshTickers, TakeSnapshot, Tak
 
 /// One entry: a job and the minutes between its runs, counted from midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct ScheduledJob {
     pub job: &'static str,
     pub minutes: u32,
     /// Omitted if object storage is not configured.
     pub needs_media: bool,
 }
 
-const fn every(job: &'static str, minutes: u32, needs_media: bool) -> Entry {
-    Entry { job, minutes, needs_media }
+const fn every(job: &'static str, minutes: u32, needs_media: bool) -> ScheduledJob {
+    ScheduledJob { job, minutes, needs_media }
 }
 
 /// Minutes that divide the hour, or whole hours that divide the day, so that the next run never depends on the last.
-pub const SCHEDULE: &[Entry] = &[
+pub const SCHEDULE: &[ScheduledJob] = &[
     every(Upkeep::IDENTIFIER, 1, false),
     every(RefreshTickers::IDENTIFIER, 1, false),
     every(TakeTrialBalance::IDENTIFIER, 1, false),
@@ -33,16 +33,16 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 }
 
 /// The entries that can run in this configuration.
-pub fn entries(media: bool) -> impl Iterator<Item = &'static Entry> {
+pub fn entries(media: bool) -> impl Iterator<Item = &'static ScheduledJob> {
     SCHEDULE.iter().filter(move |entry| media || !entry.needs_media)
 }
 
 /// The queue's crontab. A run that is still waiting or failing at its next time is replaced by the new one.
 pub fn crontab(media: bool) -> String {
-    entries(media).map(Entry::line).collect()
+    entries(media).map(ScheduledJob::line).collect()
 }
 
-impl Entry {
+impl ScheduledJob {
     fn line(&self) -> String {
         let Self { job, minutes, .. } = self;
         let times = match minutes {

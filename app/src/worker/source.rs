@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use crate::{
     chain::Chain,
     db::{archives, head},
-    journal_archive::{self, Batch},
+    journal_archive::{self, ArchivedBatch},
     media::Media,
     shipped,
 };
@@ -20,9 +20,9 @@ const PAGE_BATCHES: i64 = 512;
 /// Reads from one sequence to the next. Positions are ends of batches: a batch is committed, projected and snapshotted as a
 /// whole.
 #[derive(Debug)]
-pub struct Source {
+pub struct EventSource {
     media: Option<Media>,
-    pending: VecDeque<Batch>,
+    pending: VecDeque<ArchivedBatch>,
     /// The last read returned less than it asked for: the journal ended there.
     at_end: bool,
 }
@@ -32,13 +32,13 @@ pub struct Source {
 pub struct Events {
     pub last_sequence: u64,
     pub events: Vec<Event>,
-    batch: Batch,
+    batch: ArchivedBatch,
 }
 
 impl Events {
     /// The journal's chain after this batch; `chain` is the one before it.
     pub fn link(&self, chain: Chain) -> Chain {
-        let Batch { first_sequence, last_sequence, epoch, payload, .. } = &self.batch;
+        let ArchivedBatch { first_sequence, last_sequence, epoch, payload, .. } = &self.batch;
         chain.next(*first_sequence, *last_sequence, *epoch, payload)
     }
 
@@ -48,7 +48,7 @@ impl Events {
     }
 }
 
-impl Source {
+impl EventSource {
     /// `media`: location of archives; without it only the tables can be read.
     pub const fn new(media: Option<Media>) -> Self {
         Self { media, pending: VecDeque::new(), at_end: false }
@@ -72,7 +72,7 @@ impl Source {
         Ok(Some(Events { last_sequence: batch.last_sequence as u64, events, batch }))
     }
 
-    /// Whether [`Source::next`] answers without a database query.
+    /// Whether [`EventSource::next`] answers without a database query.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -82,7 +82,7 @@ impl Source {
         self.at_end && self.pending.is_empty()
     }
 
-    async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
+    async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<ArchivedBatch>> {
         // Later batches may exist only on this server and be lost in a failover.
         let end = head::confirmed(connection).await?;
         let page = archives::next_batches(connection, after, end, PAGE_BATCHES).await?;
@@ -111,12 +111,12 @@ impl Source {
         let Some(media) = &self.media else {
             bail!("sequence {} is in the archive {}: set EXCHANGE_S3_* to read it", after + 1, archive.object_key);
         };
-        let batches = match shipped::Name::parse(&archive.object_key) {
-            Some(name) => shipped::read(media, name).await?.batches,
+        let batches = match shipped::ShippedName::parse(&archive.object_key) {
+            Some(name) => shipped::read_shipped(media, name).await?.batches,
             None if archive.checksum == archives::UNKNOWN_CHECKSUM => {
                 journal_archive::read_unchecked(media, &archive.object_key).await?
             }
-            None => journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?,
+            None => journal_archive::read_archive(media, &archive.object_key, u32::try_from(archive.checksum)?).await?,
         };
         // Batches outside the row are in the journal's tables, or belong to a history that was lost.
         let batches: VecDeque<_> = batches

@@ -181,7 +181,7 @@ async fn use_up(apps: &[&TestApp], address: &str) -> u32 {
 /// server that starts, and the servers that remain after the leader ended, refuse it too.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_weight_of_an_address_holds_across_replicas() {
-    let change = |settings: &mut exchange::config::Serve| {
+    let change = |settings: &mut exchange::config::ServeSettings| {
         settings.rate_limits.weight_1m = WEIGHT;
         settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     };

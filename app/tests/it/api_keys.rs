@@ -62,7 +62,7 @@ async fn a_revoked_key_is_refused_and_its_secret_forgotten() {
     assert!(api_keys::revoke(&exchange.app.pool, &trader.api_key).await.unwrap());
     assert!(!api_keys::revoke(&exchange.app.pool, &trader.api_key).await.unwrap(), "once");
     until("the key is refused", || async { trader.get("/api/v3/account", "").await.error() == REJECTED }).await;
-    let row = api_keys::list(&exchange.app.pool, Some(trader.account)).await.unwrap().pop().unwrap();
+    let row = api_keys::list_api_keys(&exchange.app.pool, Some(trader.account)).await.unwrap().pop().unwrap();
     assert!(row.revoked_at.is_some() && row.material == Material::Gone);
 }
 
@@ -135,7 +135,7 @@ async fn without_the_encryption_key_a_key_is_not_usable() {
         permissions: TRADE,
         networks: &[],
     };
-    api_keys::create(&exchange.app.pool, &key).await.unwrap();
+    api_keys::insert_api_key(&exchange.app.pool, &key).await.unwrap();
     // A key created later is known, so the earlier one was read too.
     exchange.key(trader.account, READ, &[]).await;
     let stranger = Trader { exchange: &exchange, account: trader.account, api_key, secret: "secret".into() };

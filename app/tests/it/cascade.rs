@@ -87,7 +87,7 @@ impl Stage {
         stage
     }
 
-    async fn does(&self, command: Command) -> exchange::engine::Reply {
+    async fn does(&self, command: Command) -> exchange::engine::CommandReply {
         self.replica.engine.submit(command, None).await.unwrap()
     }
 
@@ -175,7 +175,7 @@ async fn a_journal_of_level_1_stays_at_level_1() {
         checksum: exchange_core::batch::checksum(&payload),
         payload: &payload,
     };
-    assert!(exchange::db::journal::append(&mut connection, append).await.unwrap());
+    assert!(exchange::db::journal::append_batch(&mut connection, append).await.unwrap());
     let replica = TestReplica::leading(&url).await;
     replica.create_account("one").await.unwrap();
     let levels = |payloads: Vec<Vec<u8>>| -> Vec<u8> { payloads.iter().map(|payload| payload[1]).collect() };

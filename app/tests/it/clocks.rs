@@ -61,7 +61,7 @@ async fn ahead(url: &str) {
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    assert!(journal::append(&mut connection, append).await.unwrap());
+    assert!(journal::append_batch(&mut connection, append).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{
     db::{head, journal},
-    engine::{Reply, SubmitError},
+    engine::{CommandReply, SubmitError},
 };
 use exchange_core::{batch, event::Event};
 use local_parts::{Postgres, PostgresOptions, StopMode};
@@ -62,7 +62,7 @@ impl Cluster {
 /// A command that waits for a standby.
 struct Alone {
     reference: String,
-    answer: JoinHandle<Result<Reply, SubmitError>>,
+    answer: JoinHandle<Result<CommandReply, SubmitError>>,
     /// The last confirmed sequence: nothing above it can be confirmed.
     confirmed: u64,
 }
@@ -170,7 +170,7 @@ async fn under_a_previous_leader_a_batch_confirms_its_predecessor() {
     let url = database().await;
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let confirmed = async |connection: &mut PgConnection| {
-        let head = head::read(connection).await.unwrap();
+        let head = head::read_head(connection).await.unwrap();
         assert_eq!(head::confirmed(connection).await.unwrap(), head.confirmed_seq);
         (head.confirmed_seq, head.confirmed_epoch)
     };
@@ -236,7 +236,7 @@ async fn a_batch_that_the_leader_did_not_confirm_is_not_read() {
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    assert!(journal::append(&mut connection, append).await.unwrap());
+    assert!(journal::append_batch(&mut connection, append).await.unwrap());
     let follower = TestReplica::start(&url);
     until("the follower is at the confirmed end", || async { follower.sequence() == last as u64 }).await;
     assert!(follower.account("confirmed").is_some() && follower.account("unconfirmed").is_none());

@@ -71,12 +71,12 @@ impl Exchange {
     }
 
     /// With custom settings; rate limits are effectively off unless the settings define them.
-    pub async fn with(change: impl FnOnce(&mut config::Serve)) -> Self {
+    pub async fn with(change: impl FnOnce(&mut config::ServeSettings)) -> Self {
         Self::on(database().await, change).await
     }
 
     /// On the given database, with this release's schema.
-    pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
+    pub async fn on(database_url: String, change: impl FnOnce(&mut config::ServeSettings)) -> Self {
         let mut vault = None;
         let app = TestApp::on(database_url, |settings| {
             settings.rate_limits = config::RateLimits { weight_1m: u32::MAX, orders_10s: u32::MAX, orders_1d: u32::MAX };
@@ -151,7 +151,7 @@ impl Exchange {
         networks: &[IpNet],
     ) {
         let key = NewApiKey { api_key, account, label: "test", material, permissions, networks };
-        api_keys::create(&self.app.pool, &key).await.unwrap();
+        api_keys::insert_api_key(&self.app.pool, &key).await.unwrap();
         until("the key is known", || async {
             let query = format!("timestamp={}&signature=00", now());
             let answer = self.send(Method::GET, "/api/v3/account", &query, None, Some(api_key)).await;

@@ -98,7 +98,7 @@ async fn a_database_below_what_the_bucket_proves_is_refused() {
         worker.reaches(&lost.restored, replica.sequence()).await;
         worker.complete(TakeSnapshot {}).await;
     }
-    let names = snapshot::list(&media(&lost.storage)).await.unwrap();
+    let names = snapshot::list_snapshots(&media(&lost.storage)).await.unwrap();
     let dead = names.iter().filter(|name| name.sequence <= lost.through).count();
     assert_eq!((dead, names.len() - dead), (3, 3), "{names:?}");
     assert_eq!(worker.sample("exchange_object_storage_foreign_objects{kind=\"snapshot\"}"), Some(3.0));

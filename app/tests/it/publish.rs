@@ -14,9 +14,9 @@ use crate::{
 async fn a_server_serves_the_files_of_other_releases_from_the_bucket() {
     let storage = bucket(local_parts::shared_object_store().await.unwrap()).await;
     let store = media(&storage);
-    let first = assets::publish(&store).await.unwrap();
+    let first = assets::publish_assets(&store).await.unwrap();
     assert!(first.len() >= 7 && first.iter().all(|(_, new)| *new), "{first:?}");
-    let again = assets::publish(&store).await.unwrap();
+    let again = assets::publish_assets(&store).await.unwrap();
     assert!(again.iter().all(|(_, new)| !new) && again.len() == first.len(), "{again:?}");
 
     // A file of another release.

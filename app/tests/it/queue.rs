@@ -17,7 +17,7 @@ const QUEUE_LIMIT: usize = 16;
 /// Far more than fits into a batch and the queue.
 const TOO_MANY: usize = 20_000;
 
-type Submitting = Pin<Box<dyn Future<Output = Result<exchange::engine::Reply, SubmitError>> + Send>>;
+type Submitting = Pin<Box<dyn Future<Output = Result<exchange::engine::CommandReply, SubmitError>> + Send>>;
 
 /// Refused later because of its market; occupies a queue place like any other.
 fn cancel_all_of_nobody() -> Command {

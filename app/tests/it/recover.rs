@@ -74,7 +74,7 @@ async fn recover(url: &str, storage: &ObjectStorage) -> Value {
 }
 
 async fn shipped_through(storage: &ObjectStorage) -> i64 {
-    let objects = shipped::list(&media(storage)).await.unwrap();
+    let objects = shipped::list_shipped(&media(storage)).await.unwrap();
     objects.iter().map(|object| object.name.last_sequence).max().unwrap_or(0)
 }
 
@@ -172,7 +172,7 @@ impl Destroyed {
         worker.complete(TakeSnapshot {}).await;
         let revision = number(&url, "SELECT max(revision) FROM api_keys").await;
         let media = media(storage);
-        let shipped = || async { key_objects::newest(&key_objects::list(&media).await.unwrap()).1 >= revision };
+        let shipped = || async { key_objects::newest(&key_objects::list_key_objects(&media).await.unwrap()).1 >= revision };
         until("the keys are shipped", shipped).await;
         worker.kill().await;
         let (acknowledged, (shipped, lag, at)) = tokio::join!(load(&trader, &other), async {
@@ -305,7 +305,7 @@ async fn bad_input_is_refused_before_any_effect() {
     assert!(error.contains("customers"), "{error}");
 
     // One changed byte in an object in the middle.
-    let (store, objects) = (media(&storage), shipped::list(&media(&storage)).await.unwrap());
+    let (store, objects) = (media(&storage), shipped::list_shipped(&media(&storage)).await.unwrap());
     let key = objects[1].name.key();
     let whole = store.get(&key).await.unwrap();
     let mut damaged = whole.to_vec();
@@ -328,7 +328,7 @@ async fn bad_input_is_refused_before_any_effect() {
 async fn a_bucket_whose_keys_another_exchange_sealed_is_refused() {
     let storage = new_bucket().await;
     let app = serve(&database().await, &storage).await;
-    until("the keys are shipped", || async { !key_objects::list(&media(&storage)).await.unwrap().is_empty() }).await;
+    until("the keys are shipped", || async { !key_objects::list_key_objects(&media(&storage)).await.unwrap().is_empty() }).await;
     let operator = Operator { actor: "test".into(), reason: "test".into() };
     let action = AdminAction::CreateAccount { reference: "one".into() };
     let sequence = app.engine.submit(Order::Admin { operator, action }, None).await.unwrap().sequence;

@@ -6,7 +6,7 @@ use exchange::{
     db::marks,
     media::{self, Media},
     metrics::ObjectStorageMetrics,
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
 };
 use exchange_core::{State, event::Event};
 use service_kit::metrics::Metrics;
@@ -35,12 +35,12 @@ fn at(endpoint: &str, access_key: &str, secret_key: &str, bucket: String) -> Med
 }
 
 /// The served state, with its history.
-pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> Name {
+pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> SnapshotName {
     let snapshot = {
         let committed = replica.engine.committed().read();
         Encoded::of(&committed.state, committed.history().unwrap().chain)
     };
-    snapshot::write(media, snapshot).await.unwrap()
+    snapshot::write_snapshot(media, snapshot).await.unwrap()
 }
 
 /// A journal with three accounts, and a snapshot of the first two.
@@ -52,7 +52,7 @@ async fn with_snapshot(media: &Media) -> String {
     let name = take_snapshot(media, &replica).await;
     // As the worker does.
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    marks::insert(&mut connection, name.sequence as i64, name.chain.unwrap()).await.unwrap();
+    marks::insert_mark(&mut connection, name.sequence as i64, name.chain.unwrap()).await.unwrap();
     replica.create_account("three").await.unwrap();
     replica.end().await;
     url
@@ -126,12 +126,12 @@ async fn a_snapshot_of_another_journal_is_not_used() {
 /// An object of the first format with this state, as earlier releases wrote it: without the chain in header and name.
 async fn put_first_format(media: &Media, state: &State) {
     const HEADER: std::ops::Range<usize> = 68..100;
-    let name = snapshot::write(media, Encoded::of(state, Chain::GENESIS)).await.unwrap();
+    let name = snapshot::write_snapshot(media, Encoded::of(state, Chain::GENESIS)).await.unwrap();
     let mut object = media.get(&name.key()).await.unwrap().to_vec();
     media.delete(&name.key()).await.unwrap();
     object[8] = 1;
     object.drain(HEADER);
-    let key = Name { chain: None, ..name }.key();
+    let key = SnapshotName { chain: None, ..name }.key();
     media.put(&key, object.into(), media::ZSTD, media::Replace::No).await.unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! This module is an engine without an API, for tests that break the parts below it.
 
 use exchange::{
-    engine::{self, Engine, Reply, SubmitError, clock::Clock},
+    engine::{self, CommandReply, Engine, SubmitError, clock::Clock},
     media::Media,
     metrics::{EngineMetrics, FollowerMetrics, ShipMetrics},
 };
@@ -51,7 +51,7 @@ impl TestReplica {
     fn build(url: &str, queue_limit: usize, media: Option<Media>, token: &str) -> Self {
         let clock = Clock::new(exchange::config::CLOCK_BOUND);
         let (metrics, health) = (Metrics::new("exchange", "test", None), Health::new());
-        let (engine, replica) = engine::start(engine::Parts {
+        let (engine, replica) = engine::start(engine::EngineParts {
             database: url.parse().unwrap(),
             pool: PgPool::connect_lazy(url).unwrap(),
             media,
@@ -89,7 +89,7 @@ impl TestReplica {
     }
 
     /// Creates an account. Its id is the next one, so ids show which commands were executed before.
-    pub async fn create_account(&self, reference: &str) -> Result<Reply, SubmitError> {
+    pub async fn create_account(&self, reference: &str) -> Result<CommandReply, SubmitError> {
         self.engine.submit(create_account(reference), None).await
     }
 

@@ -13,9 +13,9 @@ async fn no_session_compiles_statements() {
     let options = options.options([("jit", "on"), ("jit_above_cost", "0")]);
     let mut pooled = session::pool(1).connect_with(options.clone()).await.unwrap().acquire().await.unwrap().detach();
     let mut sessions = [
-        session::open(&options).await.unwrap(),
-        session::connect(&options).await.unwrap(),
-        projection::connect(&options).await.unwrap(),
+        session::open_session(&options).await.unwrap(),
+        session::connect_session(&options).await.unwrap(),
+        projection::connect_projector(&options).await.unwrap(),
     ];
     for session in sessions.iter_mut().chain([&mut pooled]) {
         assert_eq!(show(session, "SHOW jit").await, "off");

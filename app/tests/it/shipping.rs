@@ -3,7 +3,7 @@
 use exchange::{
     chain::Chain,
     config::ObjectStorage,
-    shipped::{self, Listed},
+    shipped::{self, ListedObject},
     worker::jobs::{ArchiveJournal, TakeSnapshot},
 };
 use sqlx::{Connection, PgConnection};
@@ -19,8 +19,8 @@ async fn storage() -> ObjectStorage {
     bucket(local_parts::shared_object_store().await.unwrap()).await
 }
 
-async fn objects(storage: &ObjectStorage) -> Vec<Listed> {
-    shipped::list(&media(storage)).await.unwrap()
+async fn objects(storage: &ObjectStorage) -> Vec<ListedObject> {
+    shipped::list_shipped(&media(storage)).await.unwrap()
 }
 
 async fn shipped_through(storage: &ObjectStorage) -> i64 {
@@ -36,7 +36,7 @@ async fn ships(storage: &ObjectStorage, replica: &TestReplica) {
 async fn assert_whole(storage: &ObjectStorage, url: &str) {
     let (mut at, mut chain) = (0, Chain::GENESIS);
     for object in objects(storage).await {
-        let run = shipped::read(&media(storage), object.name).await.unwrap();
+        let run = shipped::read_shipped(&media(storage), object.name).await.unwrap();
         assert!(object.name.first_sequence <= at + 1, "a gap before {:?}", object.name);
         let new: Vec<_> = run.batches.iter().filter(|batch| batch.first_sequence > at).collect();
         chain = shipped::fold(chain, new.iter().copied());
@@ -154,7 +154,7 @@ async fn small_objects_are_merged_and_a_snapshot_has_its_journal() {
     until("a tick is journalled", || async { replica.sequence() > at }).await;
     worker.reaches(&url, at + 1).await;
     worker.complete(TakeSnapshot {}).await;
-    let newest = exchange::snapshot::list(&media(&storage)).await.unwrap().pop().unwrap();
+    let newest = exchange::snapshot::list_snapshots(&media(&storage)).await.unwrap().pop().unwrap();
     assert!(newest.sequence > at, "the snapshot includes a tick that the leader did not ship");
     assert!(shipped_through(&storage).await >= newest.sequence as i64);
     worker.complete(ArchiveJournal {}).await;

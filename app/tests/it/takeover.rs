@@ -105,11 +105,11 @@ async fn a_batch_of_a_past_epoch_is_not_written() {
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    assert!(!journal::append(&mut connection, append(4, 0)).await.unwrap(), "a past epoch");
-    assert!(!journal::append(&mut connection, append(5, 3)).await.unwrap(), "a wrong sequence");
+    assert!(!journal::append_batch(&mut connection, append(4, 0)).await.unwrap(), "a past epoch");
+    assert!(!journal::append_batch(&mut connection, append(5, 3)).await.unwrap(), "a wrong sequence");
     assert_eq!(number(&url, "SELECT count(*) FROM journal").await, 0);
-    assert!(journal::append(&mut connection, append(5, 0)).await.unwrap());
-    assert!(!journal::append(&mut connection, append(5, 0)).await.unwrap(), "the same again");
+    assert!(journal::append_batch(&mut connection, append(5, 0)).await.unwrap());
+    assert!(!journal::append_batch(&mut connection, append(5, 0)).await.unwrap(), "the same again");
     assert_eq!(number(&url, "SELECT count(*) FROM journal").await, 1);
 }
 
@@ -123,7 +123,7 @@ async fn a_clock_behind_the_journal_does_not_lead() {
     batch::encode(&[Event::Clock(ahead)], &mut payload);
     let append =
         Append { epoch: 0, previous_sequence: 0, last_sequence: 1, checksum: batch::checksum(&payload), payload: &payload };
-    assert!(journal::append(&mut connection, append).await.unwrap());
+    assert!(journal::append_batch(&mut connection, append).await.unwrap());
     let replica = TestReplica::start(&url);
     // Less than the hour by the time that the start took.
     until("it reports that its clock is behind", || async {

@@ -36,7 +36,7 @@ pub const KEY_ENCRYPTION_KEY: [u8; 32] = {
 
 /// One subscriber per process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
-    let settings = telemetry::Settings { level: "error".into(), ..telemetry::Settings::default() };
+    let settings = telemetry::TelemetrySettings { level: "error".into(), ..telemetry::TelemetrySettings::default() };
     telemetry::init(Service { name: "exchange", version: "test" }, &settings).expect("telemetry starts once")
 });
 
@@ -64,7 +64,7 @@ impl TestApp {
     }
 
     /// A server on a database, with custom settings; it is ready when this returns.
-    pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
+    pub async fn on(database_url: String, change: impl FnOnce(&mut config::ServeSettings)) -> Self {
         let http = TcpSocket::new_v4().unwrap();
         http.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listeners = Listeners { http, admin: listener().await, internal: listener().await };
@@ -99,14 +99,14 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-fn settings(database_url: &str) -> config::Serve {
+fn settings(database_url: &str) -> config::ServeSettings {
     config::load_from(
         [
             ("EXCHANGE_DATABASE_URL", database_url),
             ("EXCHANGE_INTERNAL_TOKEN", INTERNAL_TOKEN),
             ("EXCHANGE_KEY_ENCRYPTION_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
         ],
-        config::Serve::read,
+        config::ServeSettings::read,
     )
     .unwrap()
 }

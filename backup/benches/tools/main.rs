@@ -22,8 +22,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use backup::{
-    config::{Checksums, StoreSettings},
-    metrics::StoreMetrics,
+    config::{Checksums, ObjectStoreSettings},
+    metrics::ObjectStoreMetrics,
     store::Store,
 };
 use clap::{Parser, Subcommand};
@@ -66,8 +66,8 @@ enum Transfer {
 /// Store settings for the parts of a pipe.
 const ACCESS_VARIABLE: &str = "BENCH_STORE";
 
-fn settings(access: &S3Access) -> StoreSettings {
-    StoreSettings {
+fn settings(access: &S3Access) -> ObjectStoreSettings {
+    ObjectStoreSettings {
         endpoint: Some(access.endpoint.clone()),
         region: access.region.clone(),
         bucket: BUCKET.into(),
@@ -91,8 +91,8 @@ fn settings(access: &S3Access) -> StoreSettings {
     }
 }
 
-fn store(settings: &StoreSettings) -> Result<Store> {
-    Ok(Store::new(settings, StoreMetrics::register(&Metrics::new("bench", "0", None))?))
+fn store(settings: &ObjectStoreSettings) -> Result<Store> {
+    Ok(Store::new(settings, ObjectStoreMetrics::register(&Metrics::new("bench", "0", None))?))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a pipe of the benchmark has no configuration file")]

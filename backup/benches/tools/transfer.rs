@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use backup::{
-    config::StoreSettings,
+    config::ObjectStoreSettings,
     store::{Replace, Store, Upload, UploadedPart},
 };
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 const IN_FLIGHT: usize = 4;
 
 /// Standard input into one object.
-pub async fn upload(store: &Store, settings: &StoreSettings, key: &str, mut input: impl Read) -> Result<()> {
+pub async fn upload(store: &Store, settings: &ObjectStoreSettings, key: &str, mut input: impl Read) -> Result<()> {
     let upload = store.begin_upload(key).await?;
     let (mut sending, mut parts): (JoinSet<_>, Vec<UploadedPart>) = (JoinSet::new(), Vec::new());
     let mut bytes = 0;
@@ -48,7 +48,7 @@ fn filled(input: &mut impl Read, bytes: usize) -> Result<Vec<u8>> {
 }
 
 /// One object to standard output, in ranges of a part.
-pub async fn download(store: &Store, settings: &StoreSettings, key: &str, output: &mut impl Write) -> Result<()> {
+pub async fn download(store: &Store, settings: &ObjectStoreSettings, key: &str, output: &mut impl Write) -> Result<()> {
     let object = store.head(key).await?.with_context(|| format!("object {key} does not exist"))?;
     let mut offset = 0;
     let mut coming: std::collections::VecDeque<tokio::task::JoinHandle<Result<Bytes>>> = std::collections::VecDeque::new();
@@ -70,7 +70,7 @@ pub async fn download(store: &Store, settings: &StoreSettings, key: &str, output
 }
 
 /// Uploads a file of at most one part in one request, like the agent, and several files concurrently.
-pub async fn upload_folder(store: &Store, settings: &StoreSettings, key: &str, folder: &Path) -> Result<()> {
+pub async fn upload_folder(store: &Store, settings: &ObjectStoreSettings, key: &str, folder: &Path) -> Result<()> {
     let mut sending: JoinSet<Result<()>> = JoinSet::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -91,7 +91,7 @@ pub async fn upload_folder(store: &Store, settings: &StoreSettings, key: &str, f
     Ok(())
 }
 
-pub async fn download_folder(store: &Store, settings: &StoreSettings, key: &str, folder: &Path) -> Result<()> {
+pub async fn download_folder(store: &Store, settings: &ObjectStoreSettings, key: &str, folder: &Path) -> Result<()> {
     fs::create_dir(folder)?;
     for object in store.list(&format!("{key}/")).await? {
         let name = object.key.rsplit('/').next().unwrap_or_default().to_owned();

@@ -18,9 +18,9 @@ impl fmt::Display for Version {
 
 /// A text of the archive: bytes in the encoding that the entry `ENCODING` names, or null, which differs from empty.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Text(pub Option<Box<[u8]>>);
+pub struct DumpText(pub Option<Box<[u8]>>);
 
-impl Text {
+impl DumpText {
     pub const NULL: Self = Self(None);
 
     /// The bytes; empty if null.
@@ -43,31 +43,31 @@ impl Text {
     }
 }
 
-impl From<&str> for Text {
+impl From<&str> for DumpText {
     fn from(text: &str) -> Self {
         Self(Some(text.as_bytes().into()))
     }
 }
 
-impl PartialEq<str> for Text {
+impl PartialEq<str> for DumpText {
     fn eq(&self, other: &str) -> bool {
         self.bytes() == other.as_bytes()
     }
 }
 
-impl PartialEq<&str> for Text {
+impl PartialEq<&str> for DumpText {
     fn eq(&self, other: &&str) -> bool {
         self == *other
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for DumpText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_some() { write!(formatter, "{:?}", self.lossy()) } else { formatter.write_str("null") }
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for DumpText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.lossy())
     }
@@ -84,10 +84,10 @@ pub struct Header {
     /// Local time of pg_dump's machine at its start: second, minute, hour, day of month, month from 0, year since 1900, is summer
     /// time.
     pub created: [i32; 7],
-    pub database: Text,
+    pub database: DumpText,
     /// Version of the server, such as `15.14 (Debian 15.14-0+deb12u1)`.
-    pub server_version: Text,
-    pub pg_dump_version: Text,
+    pub server_version: DumpText,
+    pub pg_dump_version: DumpText,
 }
 
 /// Decodes bytes for messages. Bytes without a character in the encoding are replaced.
@@ -122,7 +122,7 @@ fn decode(encoding: &str, bytes: &[u8]) -> String {
 
 /// The section of pg_restore that an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Section {
+pub enum DumpSection {
     /// Comments, privileges and other entries that accompany another entry.
     None,
     PreData,
@@ -147,28 +147,28 @@ pub struct Entry {
     /// Whether a block of rows or large objects belongs to the entry.
     pub has_data: bool,
     /// Oid of the object's catalogue, decimal.
-    pub catalogue_oid: Text,
+    pub catalogue_oid: DumpText,
     /// Oid of the object, decimal.
-    pub oid: Text,
+    pub oid: DumpText,
     /// The name, such as `accounts` or `transfer accounts_fkey`.
-    pub tag: Text,
+    pub tag: DumpText,
     /// The kind, such as `TABLE`, `TABLE DATA`, `FK CONSTRAINT`.
-    pub kind: Text,
-    pub section: Section,
+    pub kind: DumpText,
+    pub section: DumpSection,
     /// SQL that creates it.
-    pub definition: Text,
-    pub drop_statement: Text,
+    pub definition: DumpText,
+    pub drop_statement: DumpText,
     /// `COPY … FROM stdin;` for the rows of a table.
-    pub copy_statement: Text,
+    pub copy_statement: DumpText,
     /// Schema.
-    pub namespace: Text,
-    pub tablespace: Text,
-    pub access_method: Text,
+    pub namespace: DumpText,
+    pub tablespace: DumpText,
+    pub access_method: DumpText,
     /// Since archive version 1.16: `pg_class.relkind`.
     pub relation_kind: Option<i32>,
-    pub owner: Text,
+    pub owner: DumpText,
     /// `false` since tables no longer have oids.
-    pub with_oids: Text,
+    pub with_oids: DumpText,
     pub dependencies: Vec<i32>,
     pub offset: DataOffset,
 }
@@ -213,7 +213,7 @@ impl Contents {
     }
 
     /// Decodes a name for messages.
-    pub fn decode(&self, text: &Text) -> String {
+    pub fn decode(&self, text: &DumpText) -> String {
         self.decode_bytes(text.bytes())
     }
 

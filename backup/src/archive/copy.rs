@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ArchiveError, Contents, Entry, Text};
+use super::{ArchiveError, Contents, DumpText, Entry};
 use crate::session::quoted_bytes;
 
 /// The relation and columns that receive an entry's rows, in the encoding of the archive.
@@ -86,7 +86,7 @@ impl Contents {
             let columns = first.entry(target.relation.clone()).or_insert_with(|| target.columns.clone());
             if *columns != target.columns {
                 let statement = [b"COPY ", target.relation.as_slice(), b" ", columns, b" FROM stdin;\n"].concat();
-                entry.copy_statement = Text(Some(statement.into()));
+                entry.copy_statement = DumpText(Some(statement.into()));
                 changed = true;
             }
         }
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn partitions_of_one_root_get_one_order_of_columns() {
         let rows = |id: i32, statement: &[u8]| Entry {
-            copy_statement: Text(Some(statement.into())),
+            copy_statement: DumpText(Some(statement.into())),
             tag: format!("t{id}").as_str().into(),
             ..entry(id, "TABLE DATA")
         };

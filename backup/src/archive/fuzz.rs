@@ -18,9 +18,9 @@ fn archive() -> impl Strategy<Value = Vec<u8>> {
             integer_size: 4,
             offset_size: 8,
             created: [0; 7],
-            database: Text::NULL,
-            server_version: Text::NULL,
-            pg_dump_version: Text::NULL,
+            database: DumpText::NULL,
+            server_version: DumpText::NULL,
+            pg_dump_version: DumpText::NULL,
         };
         Contents { header, entries: entries.collect() }.to_bytes()
     })

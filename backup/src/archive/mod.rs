@@ -25,7 +25,7 @@ mod fuzz;
 mod tests;
 
 pub use block::{END_OF_COPY, block_end, chunk, large_object_start, large_objects_start, rows_start};
-pub use contents::{Contents, DataOffset, Entry, Header, Section, Text, Version};
+pub use contents::{Contents, DataOffset, DumpSection, DumpText, Entry, Header, Version};
 pub use copy::CopyTarget;
 
 /// Reason why bytes are rejected as an archive.

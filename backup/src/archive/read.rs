@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{ArchiveError, Contents, DataOffset, Entry, Header, Section, Text, Version};
+use super::{ArchiveError, Contents, DataOffset, DumpSection, DumpText, Entry, Header, Version};
 
 pub(super) const MAGIC: &[u8; 5] = b"PGDMP";
 /// `archCustom`.
@@ -114,12 +114,12 @@ impl<Input: Read> Reader<'_, Input> {
         })
     }
 
-    fn section(&mut self) -> Result<Section, ArchiveError> {
+    fn section(&mut self) -> Result<DumpSection, ArchiveError> {
         match self.integer()? {
-            1 => Ok(Section::None),
-            2 => Ok(Section::PreData),
-            3 => Ok(Section::Data),
-            4 => Ok(Section::PostData),
+            1 => Ok(DumpSection::None),
+            2 => Ok(DumpSection::PreData),
+            3 => Ok(DumpSection::Data),
+            4 => Ok(DumpSection::PostData),
             other => Err(malformed(format!("unknown section {other}"))),
         }
     }
@@ -174,10 +174,10 @@ impl<Input: Read> Reader<'_, Input> {
         i32::try_from(self.integer()?).map_err(|_| malformed("an integer beyond 32 bits"))
     }
 
-    fn text(&mut self) -> Result<Text, ArchiveError> {
+    fn text(&mut self) -> Result<DumpText, ArchiveError> {
         let length = self.integer()?;
         if length < 0 {
-            return Ok(Text::NULL);
+            return Ok(DumpText::NULL);
         }
         if length > TEXT_LIMIT {
             return Err(malformed(format!("a text of {length} bytes")));
@@ -188,6 +188,6 @@ impl<Input: Read> Reader<'_, Input> {
         if read as u64 != length.unsigned_abs() {
             return Err(ArchiveError::CutOff);
         }
-        Ok(Text(Some(bytes.into_boxed_slice())))
+        Ok(DumpText(Some(bytes.into_boxed_slice())))
     }
 }

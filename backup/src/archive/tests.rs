@@ -12,13 +12,13 @@ pub(super) fn entry(dump_id: i32, kind: &str) -> Entry {
         oid: "0".into(),
         tag: "t".into(),
         kind: kind.into(),
-        section: Section::Data,
-        definition: Text::NULL,
-        drop_statement: Text::NULL,
-        copy_statement: Text::NULL,
+        section: DumpSection::Data,
+        definition: DumpText::NULL,
+        drop_statement: DumpText::NULL,
+        copy_statement: DumpText::NULL,
         namespace: "public".into(),
-        tablespace: Text::NULL,
-        access_method: Text::NULL,
+        tablespace: DumpText::NULL,
+        access_method: DumpText::NULL,
         relation_kind: None,
         owner: "owner".into(),
         with_oids: "false".into(),
@@ -33,19 +33,19 @@ pub(super) fn header() -> Header {
         integer_size: 4,
         offset_size: 8,
         created: [0; 7],
-        database: Text::NULL,
-        server_version: Text::NULL,
-        pg_dump_version: Text::NULL,
+        database: DumpText::NULL,
+        server_version: DumpText::NULL,
+        pg_dump_version: DumpText::NULL,
     }
 }
 
-fn text() -> impl Strategy<Value = Text> {
-    prop::option::of(prop::collection::vec(any::<u8>(), 0..40)).prop_map(|bytes| Text(bytes.map(Vec::into_boxed_slice)))
+fn text() -> impl Strategy<Value = DumpText> {
+    prop::option::of(prop::collection::vec(any::<u8>(), 0..40)).prop_map(|bytes| DumpText(bytes.map(Vec::into_boxed_slice)))
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let texts = prop::collection::vec(text(), 13);
-    let section = prop::sample::select(vec![Section::None, Section::PreData, Section::Data, Section::PostData]);
+    let section = prop::sample::select(vec![DumpSection::None, DumpSection::PreData, DumpSection::Data, DumpSection::PostData]);
     let offset = prop_oneof![Just(DataOffset::NotSet), Just(DataOffset::NoData), any::<u64>().prop_map(DataOffset::At)];
     (any::<(i32, bool, i32)>(), texts, section, offset, prop::collection::vec(any::<i32>(), 0..5)).prop_map(
         |((dump_id, has_data, relation_kind), texts, section, offset, dependencies)| {
@@ -124,9 +124,9 @@ fn an_unsupported_archive_is_rejected_with_a_reason() {
             integer_size: 4,
             offset_size: 8,
             created: [0; 7],
-            database: Text::NULL,
-            server_version: Text::NULL,
-            pg_dump_version: Text::NULL,
+            database: DumpText::NULL,
+            server_version: DumpText::NULL,
+            pg_dump_version: DumpText::NULL,
         },
         entries: vec![entry(1, "TABLE")],
     }

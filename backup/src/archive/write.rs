@@ -1,7 +1,7 @@
 //! This module writes the header and table of contents. An archive that was read is written back byte for byte.
 
 use super::{
-    Contents, DataOffset, Entry, Section, Text,
+    Contents, DataOffset, DumpSection, DumpText, Entry,
     block::integer,
     read::{FORMAT_CUSTOM, MAGIC, NAMED_COMPRESSION, OFFSET_NO_DATA, OFFSET_NOT_SET, OFFSET_SET, RELATION_KIND},
 };
@@ -45,10 +45,10 @@ impl Writer<'_> {
         self.integer(i64::from(entry.has_data));
         [&entry.catalogue_oid, &entry.oid, &entry.tag, &entry.kind].into_iter().for_each(|text| self.text(text));
         self.integer(match entry.section {
-            Section::None => 1,
-            Section::PreData => 2,
-            Section::Data => 3,
-            Section::PostData => 4,
+            DumpSection::None => 1,
+            DumpSection::PreData => 2,
+            DumpSection::Data => 3,
+            DumpSection::PostData => 4,
         });
         [&entry.definition, &entry.drop_statement, &entry.copy_statement].into_iter().for_each(|text| self.text(text));
         [&entry.namespace, &entry.tablespace, &entry.access_method].into_iter().for_each(|text| self.text(text));
@@ -57,8 +57,8 @@ impl Writer<'_> {
         }
         self.text(&entry.owner);
         self.text(&entry.with_oids);
-        entry.dependencies.iter().for_each(|id| self.text(&Text::from(id.to_string().as_str())));
-        self.text(&Text::NULL);
+        entry.dependencies.iter().for_each(|id| self.text(&DumpText::from(id.to_string().as_str())));
+        self.text(&DumpText::NULL);
         self.offset(entry.offset);
     }
 
@@ -72,7 +72,7 @@ impl Writer<'_> {
         self.bytes.extend(&position.to_le_bytes()[..usize::from(self.contents.header.offset_size)]);
     }
 
-    fn text(&mut self, text: &Text) {
+    fn text(&mut self, text: &DumpText) {
         match &text.0 {
             None => self.integer(-1),
             Some(bytes) => {

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use super::{Leaves, Output, each};
 use crate::{
     config::Job,
-    dump::{server, server::Server, tools::Tools},
+    dump::{server, server::ServerFacts, tools::Tools},
     failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     lease,
     run::Agent,
-    schedule::Schedule,
+    schedule::BackupSchedule,
     stop::Stop,
     store::{Replace, Store, StoreError},
 };
@@ -78,7 +78,7 @@ async fn source(agent: &Agent, stop: &Stop) -> Result<String> {
         return Err(Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL"));
     };
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
-    let server = Server::open(&agent.job, source, &tools).await?;
+    let server = ServerFacts::open(&agent.job, source, &tools).await?;
     let (address, stop) = (source.clone(), stop.clone());
     let pooler = tokio::task::spawn_blocking(move || server::refuse_pooler(&address, &stop)).await;
     pooler.map_err(|error| Failure::new(Stage::Connect, Exit::Failed, error))??;
@@ -178,7 +178,7 @@ async fn catalogue(agent: &Agent) -> Result<String> {
 }
 
 /// Next times of the schedule, UTC.
-fn next_times(schedule: &Schedule) -> String {
+fn next_times(schedule: &BackupSchedule) -> String {
     const SHOWN: usize = 3;
     let times = std::iter::successors(schedule.next_after(Timestamp::now()), |time| schedule.next_after(*time));
     format!("next at {}", times.take(SHOWN).map(|time| time.to_string()).collect::<Vec<_>>().join(", "))

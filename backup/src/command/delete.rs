@@ -17,7 +17,7 @@ pub struct DeleteArguments {
 pub async fn delete(jobs: Vec<Job>, arguments: DeleteArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, _| {
         let id = &arguments.backup;
-        crate::prune::delete(agent, id, arguments.force).await?;
+        crate::prune::delete_backup(agent, id, arguments.force).await?;
         output.say(format!("{id}  deleted"), &serde_json::json!({"id": id, "deleted": true}));
         Ok(())
     })

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Output,
-    reading::{Part, Which, alone, open, restore_failed},
+    reading::{DatabasePart, Which, alone, open_backup, restore_failed},
 };
 use crate::{
     config::Job,
@@ -27,7 +27,7 @@ pub struct ExportArguments {
     #[arg(long)]
     database: Option<String>,
     #[command(flatten)]
-    part: Part,
+    part: DatabasePart,
 }
 
 /// # Errors
@@ -48,14 +48,14 @@ async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown
         let told = "standard output is a terminal; pipe the archive into pg_restore or a file";
         return Err(Failure::told(Stage::Read, Exit::Configuration, told));
     }
-    let reader = open(agent, &arguments.which, None).await?;
-    let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
+    let reader = open_backup(agent, &arguments.which, None).await?;
+    let opened = restore::open_database(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
     let stdout =
         stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("failed to open standard output"))?;
     let chosen = arguments.part.selection().choose(&opened.toc).map_err(|fault| restore_failed(fault.into()))?;
     let written = tokio::select! {
-        written = export::export(&reader, &opened, &chosen, stdout) => written,
+        written = export::export_backup(&reader, &opened, &chosen, stdout) => written,
         () = shutdown.cancelled() => Err(restore::RestoreError::Interrupted.into()),
     };
     written.map_err(|fault| match fault {

@@ -33,7 +33,7 @@ impl Which {
 
 /// Selects a part of a database.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Part {
+pub struct DatabasePart {
     /// Select only this schema and objects that it needs; repeatable
     #[arg(long = "schema")]
     schemas: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Part {
     tables: Vec<TableName>,
 }
 
-impl Part {
+impl DatabasePart {
     pub fn selection(self) -> Selection {
         Selection { schemas: self.schemas, tables: self.tables }
     }
@@ -83,7 +83,7 @@ pub(super) async fn alone(
 
 /// Opens the selected backup, with its signature verified and its objects readable. `answers`: the output format, unless the
 /// command's output is raw bytes.
-pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Result<BackupReader> {
+pub(crate) async fn open_backup(agent: &Agent, which: &Which, answers: Option<Output>) -> Result<BackupReader> {
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = match which.verified {
         true => catalogue.newest_verified().ok_or_else(|| {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{
     Output,
-    reading::{Part, Which, alone, open, restore_failed},
+    reading::{DatabasePart, Which, alone, open_backup, restore_failed},
 };
 use crate::{
     config::Job,
     failure::{Exit, Failure, Result, Stage},
     reading::BackupReader,
-    restore::{self, Ahead, Options, Report, RestoreError, Troubles},
+    restore::{self, Ahead, RestoreError, RestoreOptions, RestoreReport, Troubles},
     run::{Agent, count_stage},
     verify::{apply_globals, made_by_globals},
 };
@@ -36,7 +36,7 @@ pub struct RestoreArguments {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    part: Part,
+    part: DatabasePart,
     /// First create roles, memberships and tablespaces of the backup; existing ones are not changed
     #[arg(long)]
     globals: bool,
@@ -70,7 +70,7 @@ pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output
 }
 
 async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Result<()> {
-    let reader = open(agent, &arguments.which, Some(output)).await?;
+    let reader = open_backup(agent, &arguments.which, Some(output)).await?;
     let options = options(&agent.job, &arguments)?;
     let names: Vec<Option<String>> = match arguments.all {
         true => all_except(&reader, &arguments.exclude)?.into_iter().map(Some).collect(),
@@ -95,10 +95,10 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
     let (mut done, mut refused): (Vec<String>, usize) = (Vec::new(), 0);
     for name in names {
         let restored = async {
-            let opened = restore::open(&reader, name.as_deref()).await?;
-            restore::restore(&reader, &opened, &options, &shutdown).await
+            let opened = restore::open_database(&reader, name.as_deref()).await?;
+            restore::restore_database(&reader, &opened, &options, &shutdown).await
         };
-        let report: Report = restored.await.map_err(|fault| match &name {
+        let report: RestoreReport = restored.await.map_err(|fault| match &name {
             None => restore_failed(fault),
             Some(name) if done.is_empty() => restore_failed(fault).context(format!("database {name:?}")),
             Some(name) => restore_failed(fault)
@@ -130,10 +130,15 @@ fn all_except(reader: &BackupReader, excluded: &[String]) -> Result<Vec<String>>
 }
 
 /// Returns the problems of all databases. `made`: roles and tablespaces that will exist before the databases are restored.
-async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Options, made: BTreeSet<String>) -> Result<()> {
+async fn preflight(
+    reader: &BackupReader,
+    names: &[Option<String>],
+    options: &RestoreOptions,
+    made: BTreeSet<String>,
+) -> Result<()> {
     let (mut troubles, mut ahead) = (Vec::new(), Ahead { made, row_bytes: 0 });
     for name in names {
-        let opened = restore::open(reader, name.as_deref()).await.map_err(restore_failed)?;
+        let opened = restore::open_database(reader, name.as_deref()).await.map_err(restore_failed)?;
         let name = opened.database.name.clone();
         match restore::preflight(reader, &opened, options, &mut ahead).await {
             Ok(()) => troubles.push((name, Troubles::default())),
@@ -145,12 +150,12 @@ async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Op
     if all.0.is_empty() { Ok(()) } else { Err(restore_failed(RestoreError::Preflight(all))) }
 }
 
-fn options(job: &Job, arguments: &RestoreArguments) -> Result<Options> {
+fn options(job: &Job, arguments: &RestoreArguments) -> Result<RestoreOptions> {
     let server = job.restoring.target.clone().or_else(|| job.source.clone()).ok_or_else(|| {
         let told = "no target server is configured; set BACKUP_TARGET_URL, or BACKUP_SOURCE_URL to restore next to the original";
         Failure::told(Stage::Restore, Exit::Configuration, told)
     })?;
-    Ok(Options {
+    Ok(RestoreOptions {
         server,
         target: arguments.to.clone(),
         replace: arguments.replace,
@@ -180,7 +185,7 @@ async fn globals(reader: &BackupReader) -> Result<String> {
     Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
-async fn apply(reader: &BackupReader, script: &str, options: &Options, output: Output) -> Result<()> {
+async fn apply(reader: &BackupReader, script: &str, options: &RestoreOptions, output: Output) -> Result<()> {
     let applied = apply_globals(&options.server, script, options.tablespaces).await;
     for trouble in applied.map_err(restore_failed)? {
         output.say(format!("not created: {trouble}"), &serde_json::json!({ "not_created": trouble }));

@@ -37,7 +37,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     let mut left = Left::begin(&agents, metrics);
     let mut ended = Ok(());
     for agent in &agents {
-        match one(agent, shutdown.token()).await {
+        match run_once(agent, shutdown.token()).await {
             Ok(manifest) => {
                 output.say(said(&manifest), &manifest);
                 if !manifest.is_complete() {
@@ -62,7 +62,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 }
 
 /// Runs the hooks, the backup, and retention after a commit.
-pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Result<Manifest> {
+pub(crate) async fn run_once(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Result<Manifest> {
     let hooks = &agent.job.hooks;
     let begun = match &hooks.before {
         Some(before) => hook(before, hooks.timeout, &[]).await,
@@ -96,7 +96,7 @@ pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationT
     }
     let manifest = taken?;
     if agent.job.retention.after_run
-        && let Err(failure) = prune::prune(agent, false).await
+        && let Err(failure) = prune::prune_backups(agent, false).await
     {
         // The backup is committed. A metric counts the failed retention.
         tracing::warn!(error = %failure, "retention failed to remove all expired backups; the backup is not affected");

@@ -19,7 +19,7 @@ use crate::{
     config::Job,
     failure::{Exit, Failure, Stage},
     run::{self, Agent},
-    schedule::{Schedule, Step},
+    schedule::{BackupSchedule, ScheduleStep},
 };
 
 /// Maximum sleep before the clock is read again, since it may have been set.
@@ -75,7 +75,7 @@ async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
     let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);
     let to_verify = Notify::new();
     let backups = on_schedule(agent, agent.job.schedules.backup.as_ref(), newest, &stop, async || {
-        match super::run::one(agent, stop.clone()).await {
+        match super::run::run_once(agent, stop.clone()).await {
             Ok(_) if agent.job.schedules.verify_after_backup => to_verify.notify_one(),
             Ok(_) => {}
             Err(failure) => {
@@ -160,7 +160,7 @@ async fn look(agent: &Agent, latch: &Latch) -> Option<Catalogue> {
 /// Runs an action at each time of the schedule after `served`, one at a time.
 async fn on_schedule(
     agent: &Agent,
-    schedule: Option<&Schedule>,
+    schedule: Option<&BackupSchedule>,
     mut served: Timestamp,
     stop: &CancellationToken,
     mut act: impl AsyncFnMut(),
@@ -169,8 +169,8 @@ async fn on_schedule(
     loop {
         let now = Timestamp::now();
         match schedule.step(served, now) {
-            Step::End => return,
-            Step::ContinueFromNow => {
+            ScheduleStep::End => return,
+            ScheduleStep::ContinueFromNow => {
                 tracing::warn!(
                     backup = agent.job.name,
                     served = %served,
@@ -178,12 +178,12 @@ async fn on_schedule(
                 );
                 served = now;
             }
-            Step::Wait(left) => {
+            ScheduleStep::Wait(left) => {
                 if stop.run_until_cancelled(sleep(left.min(LONGEST_SLEEP))).await.is_none() {
                     return;
                 }
             }
-            Step::Run => {
+            ScheduleStep::Run => {
                 act().await;
                 if stop.is_cancelled() {
                     return;

@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Output,
-    reading::{Which, alone, open, restore_failed},
+    reading::{Which, alone, open_backup, restore_failed},
 };
 use crate::{
     config::Job,
     failure::{Exit, Failure, Result, Stage},
-    manifest::{Manifest, Verification, sign::Kind},
+    manifest::{Manifest, Verification, sign::SignedKind},
     run::{self, Agent},
-    verify::{self, AssertionFile, DrillError, Options, Place, ScratchSettings},
+    verify::{self, AssertionFile, DrillError, DrillPlace, ScratchSettings, VerifyOptions},
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -78,8 +78,8 @@ async fn uncounted(
         return Err(Failure::told(Stage::Verify, Exit::Configuration, told));
     }
     let options = options(&agent.job, more_assertions)?;
-    let reader = open(agent, which, answers).await?;
-    let done = verify::verify(&reader, &options, shutdown).await;
+    let reader = open_backup(agent, which, answers).await?;
+    let done = verify::verify_backup(&reader, &options, shutdown).await;
     let outcome = match &done {
         Ok(verification) if verification.passed => "passed",
         Ok(_) => "failed",
@@ -94,24 +94,24 @@ async fn uncounted(
     })?;
     if record {
         let key = agent.layout.verification(&verification.id, verification.finished_at, rand::random());
-        agent.record(Kind::Verification, &key, &verification).await.map_err(|error| error.failure(Stage::Verify))?;
+        agent.record(SignedKind::Verification, &key, &verification).await.map_err(|error| error.failure(Stage::Verify))?;
     }
     note(agent, reader.manifest(), &verification);
     Ok(verification)
 }
 
-fn options(job: &Job, more_assertions: &[PathBuf]) -> Result<Options> {
+fn options(job: &Job, more_assertions: &[PathBuf]) -> Result<VerifyOptions> {
     let files = job.drill.assertions.iter().chain(more_assertions).map(|path| AssertionFile::read(path));
     let assertions: Result<Vec<_>, _> = files.collect();
     let place = match &job.drill.server {
-        Some(server) => Place::Given(server.clone()),
-        None => Place::Scratch(ScratchSettings {
+        Some(server) => DrillPlace::Given(server.clone()),
+        None => DrillPlace::Scratch(ScratchSettings {
             server_folder: job.drill.server_folder.clone(),
             folder: job.drill.folder.clone(),
             preload: job.drill.preload.clone(),
         }),
     };
-    Ok(Options {
+    Ok(VerifyOptions {
         place,
         assertions: assertions.map_err(|fault| Failure::new(Stage::Verify, Exit::Configuration, fault))?,
         jobs: job.restoring.jobs,

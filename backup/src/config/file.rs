@@ -16,7 +16,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use service_kit::yaml::{self, Content, Entry, FileFault, Node};
+use service_kit::yaml::{self, Content, FileFault, Node, YamlEntry};
 
 use super::{ConfigError, PREFIX, Place, Setting, Settings};
 
@@ -33,7 +33,7 @@ pub(super) struct JobSettings {
     pub own: Settings,
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
+pub(super) fn read_jobs(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| {
         ConfigError(vec![format!("{file}: cannot be read ({error}); correct the path or the file's permissions")])
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
 }
 
 fn parse(text: &str) -> Result<Vec<JobSettings>, Vec<FileFault>> {
-    let root = yaml::parse(text).map_err(|fault| vec![fault])?;
+    let root = yaml::parse_yaml(text).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let jobs = match root.content {
         Content::Mapping(entries) => read_document(&entries, &mut faults),
@@ -55,8 +55,8 @@ fn parse(text: &str) -> Result<Vec<JobSettings>, Vec<FileFault>> {
     if faults.is_empty() { Ok(jobs) } else { Err(faults) }
 }
 
-fn read_document(entries: &[Entry], faults: &mut Vec<FileFault>) -> Vec<JobSettings> {
-    let (lists, rest): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.key == "jobs");
+fn read_document(entries: &[YamlEntry], faults: &mut Vec<FileFault>) -> Vec<JobSettings> {
+    let (lists, rest): (Vec<&YamlEntry>, Vec<&YamlEntry>) = entries.iter().partition(|entry| entry.key == "jobs");
     let mut common = Settings::new();
     flatten(PREFIX, "", rest, &mut common, faults);
     if let Some(again) = lists.get(1) {
@@ -91,11 +91,11 @@ fn read_document(entries: &[Entry], faults: &mut Vec<FileFault>) -> Vec<JobSetti
 fn flatten<'a>(
     prefix: &str,
     path: &str,
-    entries: impl IntoIterator<Item = &'a Entry>,
+    entries: impl IntoIterator<Item = &'a YamlEntry>,
     into: &mut Settings,
     faults: &mut Vec<FileFault>,
 ) {
-    for Entry { key, line, value } in entries {
+    for YamlEntry { key, line, value } in entries {
         let (name, path) = (format!("{prefix}_{}", key.to_uppercase()), format!("{path}{key}"));
         let mut fault = |wrong: &str, remedy: &str| faults.push(FileFault::new(*line, &path, wrong, remedy));
         let text = match &value.content {

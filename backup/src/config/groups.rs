@@ -3,14 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use service_kit::{
-    config::{Reader, Secret},
+    config::{Secret, SettingsReader},
     telemetry,
 };
 
 use super::choices::choices;
 use crate::{
     manifest::sign::{Signing, Trusted},
-    schedule::Schedule,
+    schedule::BackupSchedule,
 };
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -18,7 +18,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// Settings of the process, common to all jobs.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub telemetry: telemetry::Settings,
+    pub telemetry: telemetry::TelemetrySettings,
     /// Maximum time from SIGTERM to the end of the process.
     pub shutdown_deadline: Duration,
     /// `/metrics`, `/livez`, `/readyz` of `serve`.
@@ -28,9 +28,9 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         Self {
-            telemetry: telemetry::Settings::read(env),
+            telemetry: telemetry::TelemetrySettings::read(env),
             shutdown_deadline: env.duration(
                 "BACKUP_SHUTDOWN_DEADLINE",
                 Duration::from_secs(30),
@@ -64,14 +64,14 @@ choices!(RolePasswords, "choose encrypted, never or always", "encrypted" => Self
 
 /// The signing key, and the trusted public keys.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct KeySettings {
     pub signing: Option<Signing>,
     /// Includes the public key of the signing key.
     pub trusted: Trusted,
 }
 
-impl Keys {
-    pub(super) fn read(env: &mut Reader, required: bool) -> Self {
+impl KeySettings {
+    pub(super) fn read(env: &mut SettingsReader, required: bool) -> Self {
         const SIGNING: &str = "BACKUP_SIGNING_KEY";
         const TRUSTED: &str = "BACKUP_TRUSTED_KEYS";
         let help = "Ed25519 key that signs records: PEM (openssl genpkey -algorithm ed25519) or a seed in Base64 (openssl rand -base64 32)";
@@ -107,7 +107,7 @@ impl Keys {
 
 /// Keys that can read the backups.
 #[derive(Debug, Clone)]
-pub struct Encryption {
+pub struct EncryptionSettings {
     /// age public keys; empty: backups are not encrypted.
     pub recipients: Vec<age::x25519::Recipient>,
     /// age private keys, one a line, for commands that read.
@@ -115,8 +115,8 @@ pub struct Encryption {
     pub role_passwords: RolePasswords,
 }
 
-impl Encryption {
-    pub(super) fn read(env: &mut Reader) -> Self {
+impl EncryptionSettings {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         const RECIPIENTS: &str = "BACKUP_RECIPIENTS";
         let listed: Vec<String> =
             env.list(RECIPIENTS, "age public keys (age1…), each sufficient to read the backups; empty: not encrypted");
@@ -143,7 +143,7 @@ impl Encryption {
 
 /// How rows are split and packed.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct DumpShape {
     pub workers: u32,
     /// Buffers of one part each, being filled or sent. They are most of the memory.
     pub parts_in_flight: u32,
@@ -154,8 +154,8 @@ pub struct Shape {
     pub client_folder: Option<PathBuf>,
 }
 
-impl Shape {
-    pub(super) fn read(env: &mut Reader) -> Self {
+impl DumpShape {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         let workers = env.or_within("BACKUP_WORKERS", 2, 1..=64, "concurrent connections that read rows");
         let parts_in_flight = env.or_within(
             "BACKUP_PARTS_IN_FLIGHT",
@@ -187,7 +187,7 @@ impl Shape {
 
 /// Limits of an attempt.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct TransferLimits {
     /// Bytes a second to the store; `None`: no limit.
     pub bandwidth: Option<u64>,
     pub max_duration: Duration,
@@ -203,8 +203,8 @@ pub struct Limits {
     pub check: Duration,
 }
 
-impl Limits {
-    pub(super) fn read(env: &mut Reader) -> Self {
+impl TransferLimits {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         let bandwidth: u64 = env.or_within("BACKUP_BANDWIDTH_MIB", 0, 0..=1 << 20, "MiB a second to the store; 0: no limit");
         Self {
             bandwidth: (bandwidth > 0).then_some(bandwidth * MEBIBYTE),
@@ -237,7 +237,7 @@ impl Limits {
 
 /// Retention rules. A rule of 0 retains nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retention {
+pub struct RetentionSettings {
     /// The newest backups, this many.
     pub last: u32,
     /// The newest backup of each of this many hours, days, … that have one.
@@ -254,13 +254,13 @@ pub struct Retention {
     pub after_run: bool,
 }
 
-impl Retention {
+impl RetentionSettings {
     /// Number of the newest backups that are always retained.
     pub fn always_kept(&self) -> u32 {
         self.last.max(self.floor)
     }
 
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         let mut keep = |name: &str, default: u32, help: &str| env.or_within(name, default, 0..=100_000, help);
         let last = keep("BACKUP_KEEP_LAST", 3, "newest backups to retain");
         let hourly = keep("BACKUP_KEEP_HOURLY", 24, "hours with a backup whose newest is retained");
@@ -293,14 +293,14 @@ impl Retention {
 /// Schedules of `serve`: six cron fields, starting with seconds, in UTC.
 #[derive(Debug, Clone, Default)]
 pub struct Schedules {
-    pub backup: Option<Schedule>,
-    pub verify: Option<Schedule>,
+    pub backup: Option<BackupSchedule>,
+    pub verify: Option<BackupSchedule>,
     /// Whether `serve` verifies each backup after the commit.
     pub verify_after_backup: bool,
 }
 
 impl Schedules {
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         Self {
             backup: env.optional(
                 "BACKUP_SCHEDULE",
@@ -330,7 +330,7 @@ impl Hooks {
     /// Environment variables of the hook after a backup.
     pub const TOLD: [&str; 3] = ["BACKUP_ID", "BACKUP_OUTCOME", "BACKUP_REASON"];
 
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         // A hook may call this program. Its variables must not be reported as misspelt settings.
         Self::TOLD.iter().for_each(|name| env.known(name));
         Self {

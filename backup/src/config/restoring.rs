@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use service_kit::config::Reader;
+use service_kit::config::SettingsReader;
 
-use super::Source;
+use super::SourceSettings;
 
 /// Concurrent sessions of a restore if the number of processors is unknown.
 const FALLBACK_JOBS: usize = 2;
@@ -13,7 +13,7 @@ const FALLBACK_JOBS: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Restoring {
     /// `None`: the source.
-    pub target: Option<Source>,
+    pub target: Option<SourceSettings>,
     /// Concurrent sessions that write rows and build indexes, in restores and drills.
     pub jobs: usize,
     /// `maintenance_work_mem` of each session; `None`: the server's setting.
@@ -24,7 +24,7 @@ pub struct Restoring {
 #[derive(Debug, Clone)]
 pub struct Drill {
     /// Server to restore into; `None`: a scratch server.
-    pub server: Option<Source>,
+    pub server: Option<SourceSettings>,
     /// Folder of initdb and postgres; `None`: the newest of Debian's, or the path.
     pub server_folder: Option<PathBuf>,
     /// Parent folder of the scratch server's data; `None`: the system's temporary folder.
@@ -36,10 +36,10 @@ pub struct Drill {
 }
 
 impl Restoring {
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         const MEMORY: &str = "BACKUP_RESTORE_MAINTENANCE_MEMORY";
         let jobs = std::thread::available_parallelism().map_or(FALLBACK_JOBS, usize::from);
-        let target = Source::read(
+        let target = SourceSettings::read(
             env,
             "BACKUP_TARGET_URL",
             false,
@@ -61,9 +61,9 @@ impl Restoring {
 }
 
 impl Drill {
-    pub(super) fn read(env: &mut Reader) -> Self {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         Self {
-            server: Source::read(
+            server: SourceSettings::read(
                 env,
                 "BACKUP_DRILL_URL",
                 false,

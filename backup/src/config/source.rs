@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use service_kit::config::{Reader, Secret};
+use service_kit::config::{Secret, SettingsReader};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
@@ -43,7 +43,7 @@ const TOOL_OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_
 
 /// A server and the role that connects to it.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct SourceSettings {
     /// A host name or address. A path that begins with `/` is a folder of Unix sockets.
     pub host: String,
     pub port: u16,
@@ -67,9 +67,9 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-impl Source {
+impl SourceSettings {
     /// Reads an address from the environment. Returns `None` if it is absent and not required, or invalid.
-    pub(super) fn read(env: &mut Reader, name: &str, required: bool, help: &str) -> Option<Self> {
+    pub(super) fn read(env: &mut SettingsReader, name: &str, required: bool, help: &str) -> Option<Self> {
         let url = if required { Some(env.secret(name, help)) } else { env.optional_secret(name, help) }?;
         if url.expose().is_empty() {
             return None; // reported by the reader

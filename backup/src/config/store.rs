@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service_kit::config::{Reader, Secret};
+use service_kit::config::{Secret, SettingsReader};
 
 use super::choices::choices;
 
@@ -47,7 +47,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    fn read(env: &mut Reader) -> Self {
+    fn read(env: &mut SettingsReader) -> Self {
         const ACCESS: &str = "BACKUP_STORE_ACCESS_KEY";
         const SECRET: &str = "BACKUP_STORE_SECRET_KEY";
         const TOKEN: &str = "BACKUP_STORE_SESSION_TOKEN";
@@ -104,7 +104,7 @@ pub struct ServerEncryption {
 }
 
 impl ServerEncryption {
-    fn read(env: &mut Reader) -> Option<Self> {
+    fn read(env: &mut SettingsReader) -> Option<Self> {
         const KEY: &str = "BACKUP_STORE_KMS_KEY";
         let mode: Option<EncryptionMode> = env.optional(
             "BACKUP_STORE_ENCRYPTION",
@@ -121,7 +121,7 @@ impl ServerEncryption {
 /// Classes whose objects cannot be read before a request that takes hours.
 const COLD_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
-fn storage_class(env: &mut Reader) -> Option<String> {
+fn storage_class(env: &mut SettingsReader) -> Option<String> {
     const NAME: &str = "BACKUP_STORE_STORAGE_CLASS";
     let class: Option<String> =
         env.optional(NAME, "storage class of objects with data, such as STANDARD_IA or GLACIER_IR; unset: the store's default");
@@ -134,7 +134,7 @@ fn storage_class(env: &mut Reader) -> Option<String> {
 
 /// An S3-compatible store.
 #[derive(Debug, Clone)]
-pub struct StoreSettings {
+pub struct ObjectStoreSettings {
     /// `None`: AWS, by region.
     pub endpoint: Option<String>,
     pub region: String,
@@ -160,8 +160,8 @@ pub struct StoreSettings {
     pub request_timeout: Duration,
 }
 
-impl StoreSettings {
-    pub(super) fn read(env: &mut Reader) -> Self {
+impl ObjectStoreSettings {
+    pub(super) fn read(env: &mut SettingsReader) -> Self {
         let endpoint: Option<String> =
             env.optional("BACKUP_STORE_ENDPOINT", "http(s)://host:port of an S3-compatible store; unset: AWS");
         if endpoint.as_deref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {

@@ -72,7 +72,7 @@ fn a_reader_needs_trusted_keys_but_no_source() {
 
 #[test]
 fn an_address_with_escapes_or_sockets_is_parsed() {
-    let parse = |url: &str| Source::parse(&Secret::from(url.to_owned())).unwrap();
+    let parse = |url: &str| SourceSettings::parse(&Secret::from(url.to_owned())).unwrap();
     let source = parse("postgresql://m%40e:p%3Aw@h/d%20b");
     assert_eq!((source.user.as_str(), source.database.as_str()), ("m@e", "d b"));
     assert_eq!(source.password.unwrap().expose(), "p:w");

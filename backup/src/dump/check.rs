@@ -2,7 +2,7 @@
 
 use super::coordinator::of_the_users;
 use crate::{
-    config::Source,
+    config::SourceSettings,
     failure::{Exit, Failure, Result, Stage},
     session::pin_rows,
     wire::{Connection, Row, WireError},
@@ -28,7 +28,7 @@ const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_la
 
 /// # Errors
 /// Returns an error that names the unreadable objects and the missing right.
-pub async fn readable(source: &Source) -> Result<()> {
+pub async fn readable(source: &SourceSettings) -> Result<()> {
     let forbidden = |told| Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
     let place = source.clone();
     // As the backup itself does, in the database's own encoding.
@@ -65,7 +65,7 @@ pub async fn readable(source: &Source) -> Result<()> {
 }
 
 /// Unreadable tables, and unreadable large objects.
-fn ask(source: &Source) -> std::result::Result<(Vec<Row>, Vec<Row>), WireError> {
+fn ask(source: &SourceSettings) -> std::result::Result<(Vec<Row>, Vec<Row>), WireError> {
     let mut connection = Connection::open(source, |_| ())?;
     connection.query(&pin_rows())?;
     Ok((connection.query(UNREADABLE)?, connection.query(UNREADABLE_LARGE_OBJECTS)?))

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reading, Toc, coordinator::Coordinator, tools::Memory};
+use super::{DumpInput, Toc, coordinator::Coordinator, tools::ToolMemory};
 use crate::{
     archive::{ArchiveError, Contents},
     failure::{Exit, Failure, Result, Stage},
@@ -39,7 +39,7 @@ impl<Input: Read> Read for Kept<Input> {
 /// The end of the table of contents leaves pg_dump's buffer only when the first rows fill it, or at exit. A first row that exceeds
 /// the limit of memory makes pg_dump exit, and its buffer arrives too. pg_dump has collected everything except rows when its first
 /// byte arrives, or, if the buffer holds the whole table of contents, when its session runs COPY.
-pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Result<Toc> {
+pub(super) fn read_contents(reading: &DumpInput, coordinator: &Coordinator) -> Result<Toc> {
     let lock_wait = reading.limits.lock_wait.as_millis();
     let arguments = [
         "--format=custom".to_owned(),
@@ -85,7 +85,7 @@ pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Result<Toc> 
     }
 }
 
-fn limit(memory: Memory) {
+fn limit(memory: ToolMemory) {
     if let Err(error) = memory.limit_growth(GROWTH_FOR_ROWS) {
         tracing::debug!(error = error.to_string(), "failed to limit the memory of pg_dump; it reads the first row completely");
     }

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::Reading;
+use super::DumpInput;
 use crate::{
     failure::{Exit, Failure, Result, Stage},
     session,
@@ -79,8 +79,8 @@ struct Held {
 }
 
 impl Coordinator {
-    pub fn begin(reading: &Reading) -> Result<Self> {
-        let mut connection = open(reading, Stage::Locks)?;
+    pub fn begin(reading: &DumpInput) -> Result<Self> {
+        let mut connection = open_snapshot_connection(reading, Stage::Locks)?;
         let failed = |error| Failure::wire(Stage::Locks, error);
         connection.query(&format!("SET lock_timeout = {}", reading.limits.lock_wait.as_millis())).map_err(failed)?;
         for _ in 0..LISTINGS {
@@ -144,7 +144,7 @@ impl Coordinator {
     /// Releases the locks, after a proof that they were held until now. If their session was lost, another session proves it.
     /// Workers have the snapshot in their own sessions. Only a new file of a table (after a `TRUNCATE` or a rewriting `ALTER`)
     /// hides rows from a snapshot.
-    pub fn end(self, reading: &Reading) -> Result<(Timestamp, Option<String>)> {
+    pub fn end(self, reading: &DumpInput) -> Result<(Timestamp, Option<String>)> {
         let lost = |error| {
             Failure::wire(Stage::Locks, error)
                 .context("the session with the snapshot and the locks was lost, so the rows may be inconsistent")
@@ -152,7 +152,7 @@ impl Coordinator {
         };
         let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = connection.query("COMMIT") {
-            let again = open(reading, Stage::Locks).ok().and_then(|mut session| files(&mut session).ok());
+            let again = open_snapshot_connection(reading, Stage::Locks).ok().and_then(|mut session| files(&mut session).ok());
             let same = |files: BTreeMap<_, _>| self.files.iter().all(|(oid, file)| files.get(oid) == Some(file));
             if reading.stop.is_stopped() || !again.is_some_and(same) {
                 return Err(lost(error));
@@ -179,7 +179,7 @@ fn files(connection: &mut Connection) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>
 }
 
 /// Opens a connection with all settings pinned, in the database's encoding.
-pub(super) fn open(reading: &Reading, stage: Stage) -> Result<Connection> {
+pub(super) fn open_snapshot_connection(reading: &DumpInput, stage: Stage) -> Result<Connection> {
     let failed = |error| Failure::wire(stage, error);
     let mut connection = Connection::open(&reading.source, |breaker| reading.stop.guard(breaker)).map_err(failed)?;
     connection.query(&session::pin_rows()).map_err(failed)?;

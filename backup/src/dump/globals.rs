@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::tools::Tools;
 use crate::{
-    config::Source,
+    config::SourceSettings,
     failure::{Result, Stage},
     sql::{statements, words},
 };
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns pg_dumpall's error message.
-pub fn read(tools: &Tools, source: &Source, passwords: bool) -> Result<Vec<u8>> {
+pub fn read_globals(tools: &Tools, source: &SourceSettings, passwords: bool) -> Result<Vec<u8>> {
     let mut arguments = vec!["--globals-only".to_owned(), "--no-password".to_owned(), format!("--database={}", source.database)];
     if !passwords {
         arguments.push("--no-role-passwords".into());

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     checksum::RowChecksum,
     failure::{Exit, Result, Stage},
-    lane::Lane,
+    lane::UploadStream,
     seal::Sealer,
     wire::{Connection, WireError},
 };
@@ -39,12 +39,12 @@ struct Chunks<'a, 'b> {
     ended: Option<u32>,
 }
 
-pub(super) fn read(
+pub(super) fn read_large_objects(
     shared: &Shared,
     connection: &mut Connection,
     from: usize,
     sealer: &mut Sealer,
-    lane: &mut Lane,
+    lane: &mut UploadStream,
 ) -> Result<()> {
     let failed = |fault: CopyError| {
         let failure = fault.failure(Stage::LargeObjects);

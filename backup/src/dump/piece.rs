@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     failure::{Exit, Failure, Stage},
-    lane::Lane,
+    lane::UploadStream,
     manifest::Piece,
     seal::{Sealed, Sealer, Sealing},
     wire::WireError,
@@ -49,12 +49,12 @@ pub(super) struct Writing<'a> {
 }
 
 enum State<'a> {
-    Empty(Option<(&'a mut Sealer, &'a mut Lane)>),
-    Begun(Sealing<'a, &'a mut Lane>),
+    Empty(Option<(&'a mut Sealer, &'a mut UploadStream)>),
+    Begun(Sealing<'a, &'a mut UploadStream>),
 }
 
 impl<'a> Writing<'a> {
-    pub fn new(sealer: &'a mut Sealer, lane: &'a mut Lane) -> Self {
+    pub fn new(sealer: &'a mut Sealer, lane: &'a mut UploadStream) -> Self {
         Self { lane: lane.number, offset: lane.offset(), state: State::Empty(Some((sealer, lane))) }
     }
 

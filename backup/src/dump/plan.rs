@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::{Read, Reading, columns, coordinator::Coordinator};
+use super::{DumpInput, Read, columns, coordinator::Coordinator};
 use crate::{
     archive::{Contents, CopyTarget},
     failure::{Exit, Failure, Result, Stage},
@@ -26,7 +26,7 @@ const FILTERS: &str = "SELECT pg_catalog.unnest(extconfig), pg_catalog.unnest(ex
 
 /// A table to read.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct PlannedTable {
     pub dump_id: i32,
     pub oid: u32,
     schema: String,
@@ -61,13 +61,13 @@ pub(super) enum Task {
 }
 
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub tables: Vec<Table>,
+pub(super) struct DumpPlan {
+    pub tables: Vec<PlannedTable>,
     pub large_objects: Vec<u32>,
     pub bytes: u64,
 }
 
-impl Plan {
+impl DumpPlan {
     /// Largest tasks first, so that no worker ends with a large one alone.
     pub fn tasks(&self) -> VecDeque<Task> {
         let rows = |table: usize| {
@@ -86,7 +86,7 @@ impl Plan {
     }
 }
 
-impl Table {
+impl PlannedTable {
     pub fn display_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }
@@ -128,7 +128,7 @@ impl Table {
     }
 }
 
-pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Contents) -> Result<Plan> {
+pub(super) fn make(reading: &DumpInput, coordinator: &Coordinator, contents: &Contents) -> Result<DumpPlan> {
     let sizes = sizes(coordinator)?;
     let filters = filters(coordinator)?;
     let version = server_version(coordinator)?;
@@ -144,7 +144,7 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
         let condition = filters.get(&oid).cloned().unwrap_or_default();
         // Page bounds are fast from version 14 on. In older versions, each range would read the whole table.
         let cut = size.heap && condition.is_empty() && version >= 140_000;
-        tables.push(Table {
+        tables.push(PlannedTable {
             dump_id: entry.dump_id,
             oid,
             schema: contents.decode(&entry.namespace),
@@ -170,7 +170,7 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
     let has_large_objects = contents.entries.iter().any(crate::archive::Entry::is_large_objects);
     let large_objects = if has_large_objects { large_objects(coordinator)? } else { Vec::new() };
     let bytes = tables.iter().map(|table| table.bytes).sum();
-    Ok(Plan { tables, large_objects, bytes })
+    Ok(DumpPlan { tables, large_objects, bytes })
 }
 
 /// Sizes of one table.

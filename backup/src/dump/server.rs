@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::{
-    config::{Job, RolePasswords, Source},
+    config::{Job, RolePasswords, SourceSettings},
     failure::{Exit, Failure, Result, Stage},
     manifest::{self, LeftOut},
     session::pin,
@@ -24,9 +24,9 @@ const MADE_BY_INITDB: [&str; 2] = ["postgres", "template1"];
 const LOCK_CLASS: i32 = 0x0062_6b75;
 
 /// A session that is open during the attempt and holds the advisory lock.
-pub struct Server {
+pub struct ServerFacts {
     session: PgConnection,
-    pub about: manifest::Server,
+    pub about: manifest::ManifestServer,
     /// Databases to back up, sorted by name.
     pub databases: Vec<String>,
     /// Whether the backup includes password verifiers.
@@ -36,14 +36,14 @@ pub struct Server {
     pub left_out: Vec<LeftOut>,
     /// Databases of `BACKUP_DATABASES` that cannot be read: a backup without them is not complete.
     pub failed: Vec<LeftOut>,
-    source: Source,
+    source: SourceSettings,
 }
 
-impl Server {
+impl ServerFacts {
     /// # Errors
     /// Returns an error if the server cannot be reached, is too old or too new, or is behind a pooler. Also if another backup
     /// runs on it, or a configured database does not exist.
-    pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Result<Self> {
+    pub async fn open(job: &Job, source: &SourceSettings, tools: &Tools) -> Result<Self> {
         let failed = |error| Failure::database(Stage::Connect, error);
         let tools = tools.clone();
         // Starting two programs takes as long as logging in, so both run concurrently.
@@ -69,7 +69,7 @@ impl Server {
         // The role may not have the right to read the control file.
         let system =
             sqlx::query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetch_one(&mut session).await;
-        let about = manifest::Server {
+        let about = manifest::ManifestServer {
             version_number,
             version: row.get(1),
             system_identifier: system.ok().map(|row| row.get(0)),
@@ -110,7 +110,7 @@ impl Server {
 
 /// A session in UTF-8 on the server. If the encoding of the source's database cannot be converted to UTF-8 (`MULE_INTERNAL`), it is
 /// in another database: everything that it reads belongs to the server.
-async fn connect(source: &Source) -> sqlx::Result<PgConnection> {
+async fn connect(source: &SourceSettings) -> sqlx::Result<PgConnection> {
     const NO_CONVERSION: &str = "0A000";
     let refused = match PgConnection::connect_with(&source.options()).await {
         Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(NO_CONVERSION) => refused,
@@ -207,7 +207,7 @@ async fn databases(session: &mut PgConnection, job: &Job) -> Result<(Vec<String>
 ///
 /// # Errors
 /// Returns an error if a pooler answers.
-pub fn refuse_pooler(source: &Source, stop: &Stop) -> Result<()> {
+pub fn refuse_pooler(source: &SourceSettings, stop: &Stop) -> Result<()> {
     let failed = |error| Failure::wire(Stage::Connect, error);
     let mut connection = wire::Connection::open(source, |breaker| stop.guard(breaker)).map_err(failed)?;
     let answering = connection.query_one("SELECT pg_catalog.pg_backend_pid()").map_err(failed)?;

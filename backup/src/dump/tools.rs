@@ -12,9 +12,9 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
-    config::Source,
+    config::SourceSettings,
     failure::{Exit, Failure, Result, Stage},
-    stop::{Group, Stop},
+    stop::{Stop, ToolGroup},
 };
 
 /// Maximum length of a tool's standard error; the rest is dropped.
@@ -33,7 +33,7 @@ pub struct Tools {
 pub struct Running {
     name: &'static str,
     child: Child,
-    group: Group,
+    group: ToolGroup,
     complaints: Option<JoinHandle<String>>,
 }
 
@@ -65,7 +65,7 @@ impl Tools {
         }
     }
 
-    pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Result<Running> {
+    pub fn start(&self, name: &'static str, arguments: &[String], source: &SourceSettings) -> Result<Running> {
         self.spawn(name, |command| {
             source.prepare_tool(command);
             command.args(arguments)
@@ -73,7 +73,7 @@ impl Tools {
     }
 
     /// The same with a name for the server's list of sessions.
-    pub fn start_as(&self, session: &str, name: &'static str, arguments: &[String], source: &Source) -> Result<Running> {
+    pub fn start_as(&self, session: &str, name: &'static str, arguments: &[String], source: &SourceSettings) -> Result<Running> {
         self.spawn(name, |command| {
             source.prepare_tool(command);
             command.args(arguments).env("PGAPPNAME", session)
@@ -86,7 +86,7 @@ impl Tools {
         // In a separate process group: a tool can be a script, and its children must end with it.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = with(&mut command).spawn().map_err(|error| missing(name, &error))?;
-        let group = Group::new(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
+        let group = ToolGroup::new(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
         self.stop.guard_tool(group.clone());
         let complaints = child.stderr.take().map(|stderr| {
             std::thread::spawn(move || {
@@ -102,7 +102,7 @@ impl Tools {
     }
 
     /// A tool's whole output after its success.
-    pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &Source) -> Result<Vec<u8>> {
+    pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &SourceSettings) -> Result<Vec<u8>> {
         let mut running = self.start(name, arguments, source)?;
         let mut output = Vec::new();
         let read = running.output().take(LARGEST_OUTPUT).read_to_end(&mut output);
@@ -127,8 +127,8 @@ impl Running {
     }
 
     /// The memory of the tool, for another thread.
-    pub fn memory(&self) -> Memory {
-        Memory { process: self.child.id(), name: self.name }
+    pub fn memory(&self) -> ToolMemory {
+        ToolMemory { process: self.child.id(), name: self.name }
     }
 
     fn wait(&mut self) -> io::Result<ExitStatus> {
@@ -171,12 +171,12 @@ impl Running {
 
 /// The memory of a running tool.
 #[derive(Debug, Clone, Copy)]
-pub struct Memory {
+pub struct ToolMemory {
     process: u32,
     name: &'static str,
 }
 
-impl Memory {
+impl ToolMemory {
     /// Refuses the tool more than this many bytes beyond its present size. A script in the place of the tool has no limit, since the
     /// program that it runs is unknown.
     pub fn limit_growth(self, bytes: u64) -> io::Result<()> {

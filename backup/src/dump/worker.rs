@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     failure::{Exit, Failure, Result, Stage},
-    lane::Lane,
+    lane::UploadStream,
     seal::Sealer,
     wire::Connection,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Result<()> {
+pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut Sealer) -> Result<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -31,14 +31,14 @@ pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Resu
         };
         match task {
             Task::Rows { table, stretch } => rows(shared, connection, table, stretch, sealer, lane)?,
-            Task::LargeObjects { from } => large_objects::read(shared, connection, from, sealer, lane)?,
+            Task::LargeObjects { from } => large_objects::read_large_objects(shared, connection, from, sealer, lane)?,
         }
     }
 }
 
 /// Opens a connection under the coordinator's snapshot.
 fn open(shared: &Shared) -> Result<Connection> {
-    let mut connection = coordinator::open(&shared.reading, Stage::Rows)?;
+    let mut connection = coordinator::open_snapshot_connection(&shared.reading, Stage::Rows)?;
     adopt(shared, &mut connection)?;
     Ok(connection)
 }
@@ -60,7 +60,7 @@ fn rows(
     place: usize,
     stretch: usize,
     sealer: &mut Sealer,
-    lane: &mut Lane,
+    lane: &mut UploadStream,
 ) -> Result<()> {
     let table = &shared.plan.tables[place];
     let progress = &shared.reading.progress;

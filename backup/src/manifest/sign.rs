@@ -17,13 +17,13 @@ pub const LARGEST_RECORD_BYTES: usize = 64 << 20;
 
 /// Kind of a record. It is part of the signed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SignedKind {
     Start,
     Outcome,
     Verification,
 }
 
-impl Kind {
+impl SignedKind {
     const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -83,7 +83,7 @@ impl Signing {
     ///
     /// # Errors
     /// Returns an error if the record cannot be written as JSON. The records of [`super`] always can.
-    pub fn seal<Record: Serialize>(&self, kind: Kind, record: &Record) -> serde_json::Result<Vec<u8>> {
+    pub fn seal<Record: Serialize>(&self, kind: SignedKind, record: &Record) -> serde_json::Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec(record)?;
         let line = SignatureLine {
             algorithm: "ed25519".into(),
@@ -139,7 +139,7 @@ impl Trusted {
     ///
     /// # Errors
     /// Returns an error if it is not a record of this kind, signed by a trusted key.
-    pub fn open<Record: DeserializeOwned>(&self, kind: Kind, bytes: &[u8]) -> Result<Record, RecordError> {
+    pub fn open<Record: DeserializeOwned>(&self, kind: SignedKind, bytes: &[u8]) -> Result<Record, RecordError> {
         let malformed = |what: &str| RecordError::Malformed(what.to_owned());
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("the first line does not end"))?;
         let (record, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -163,7 +163,7 @@ fn fingerprint(key: &VerifyingKey) -> String {
     hex::encode(&Sha256::digest(key.as_bytes())[..BYTES])
 }
 
-fn signed_bytes(kind: Kind, record: &[u8]) -> Vec<u8> {
+fn signed_bytes(kind: SignedKind, record: &[u8]) -> Vec<u8> {
     [CONTEXT.as_bytes(), b"\0", kind.name().as_bytes(), b"\0", record].concat()
 }
 
@@ -186,26 +186,26 @@ mod tests {
     fn a_reader_that_trusts_the_writer_reads_the_record() {
         let mut trusted = Trusted::default();
         assert!(trusted.add(&signing(1).public_key()) && !trusted.add("x"));
-        let bytes = signing(1).seal(Kind::Outcome, &record()).unwrap();
-        assert_eq!(trusted.open(Kind::Outcome, &bytes), Ok(record()));
+        let bytes = signing(1).seal(SignedKind::Outcome, &record()).unwrap();
+        assert_eq!(trusted.open(SignedKind::Outcome, &bytes), Ok(record()));
     }
 
     #[test]
     fn a_changed_record_is_rejected() {
         let mut trusted = Trusted::default();
         trusted.add_own(&signing(1));
-        let bytes = signing(1).seal(Kind::Outcome, &record()).unwrap();
+        let bytes = signing(1).seal(SignedKind::Outcome, &record()).unwrap();
         let open = |kind, bytes: &[u8]| trusted.open::<Abandoned>(kind, bytes).unwrap_err();
-        assert_eq!(open(Kind::Start, &bytes), RecordError::Forged, "a record of another kind");
+        assert_eq!(open(SignedKind::Start, &bytes), RecordError::Forged, "a record of another kind");
         let changed = String::from_utf8(bytes.clone()).unwrap().replacen("went", "came", 1);
-        assert_eq!(open(Kind::Outcome, changed.as_bytes()), RecordError::Forged, "a changed record");
-        let other = signing(2).seal(Kind::Outcome, &record()).unwrap();
-        assert!(matches!(open(Kind::Outcome, &other), RecordError::UnknownKey(_)), "a stranger's record");
+        assert_eq!(open(SignedKind::Outcome, changed.as_bytes()), RecordError::Forged, "a changed record");
+        let other = signing(2).seal(SignedKind::Outcome, &record()).unwrap();
+        assert!(matches!(open(SignedKind::Outcome, &other), RecordError::UnknownKey(_)), "a stranger's record");
         for cut in 0..bytes.len() - 2 {
-            assert!(matches!(open(Kind::Outcome, &bytes[..cut]), RecordError::Malformed(_)), "cut at {cut}");
+            assert!(matches!(open(SignedKind::Outcome, &bytes[..cut]), RecordError::Malformed(_)), "cut at {cut}");
         }
-        let newer = signing(1).seal(Kind::Outcome, &Abandoned { format: 9, ..record() }).unwrap();
-        assert_eq!(open(Kind::Outcome, &newer), RecordError::Newer { found: 9, known: super::super::FORMAT });
+        let newer = signing(1).seal(SignedKind::Outcome, &Abandoned { format: 9, ..record() }).unwrap();
+        assert_eq!(open(SignedKind::Outcome, &newer), RecordError::Newer { found: 9, known: super::super::FORMAT });
     }
 
     #[test]

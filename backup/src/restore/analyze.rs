@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use tokio::task::JoinSet;
 
-use super::{RestoreError, sessions::Session};
+use super::{RestoreError, sessions::RestoreSession};
 use crate::wire::{RawRow, WireError};
 
 /// Every relation with statistics, the largest first, since it takes the longest. Statistics of a parent include those of its foreign
@@ -24,7 +24,7 @@ const LARGE_BYTES: i64 = 1 << 20;
 const SMALL_AT_ONCE: usize = 50;
 
 /// Analyses every table of the database except those in `done`, and returns the sessions.
-pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Result<Vec<Session>, RestoreError> {
+pub async fn analyze(mut sessions: Vec<RestoreSession>, done: &HashSet<Vec<u8>>) -> Result<Vec<RestoreSession>, RestoreError> {
     let Some(first) = sessions.first_mut() else { return Ok(sessions) };
     let rows = first.query(RELATIONS).await.map_err(RestoreError::by_wire("listing tables to analyse"))?;
     let relation = |row: RawRow| {
@@ -40,7 +40,7 @@ pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Res
             let batch = ahead.pop_front().unwrap_or_default();
             running.spawn(async move {
                 let mut session = session;
-                one(&mut session, &batch).await.map(|()| session)
+                analyze_one(&mut session, &batch).await.map(|()| session)
             });
         }
         match running.join_next().await {
@@ -52,7 +52,7 @@ pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Res
 
 /// Analyses relations. If the server refuses a statement, each of its relations gets one of its own. An index's expression may fail, or
 /// a foreign table may be unreachable.
-pub(super) async fn one(session: &mut Session, relations: &[Vec<u8>]) -> Result<(), RestoreError> {
+pub(super) async fn analyze_one(session: &mut RestoreSession, relations: &[Vec<u8>]) -> Result<(), RestoreError> {
     match session.query([b"ANALYZE ", relations.join(&b", "[..]).as_slice()].concat()).await {
         Ok(_) => return Ok(()),
         Err(WireError::Server { .. }) => {}

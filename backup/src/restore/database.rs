@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{NotCreated, RestoreError, Session};
+use super::{NotCreated, RestoreError, RestoreSession};
 use crate::{
     archive::{Contents, Entry},
-    config::Source,
+    config::SourceSettings,
     session::quoted,
     sql::{Renaming, rename_database, statements, words},
     wire::WireError,
@@ -22,7 +22,7 @@ const ALWAYS_THERE: &str = "template1";
 
 /// The names in a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct RestoredNames {
     /// Name in the backup.
     pub original: String,
     /// Name during the restore.
@@ -33,7 +33,7 @@ pub struct Names {
     pub replaced: String,
 }
 
-impl Names {
+impl RestoredNames {
     /// `unique` distinguishes this restore from others: letters, digits and underscores.
     pub fn new(original: &str, target: &str, unique: &str) -> Self {
         let with = |middle: &str| {
@@ -67,16 +67,16 @@ const POLL: Duration = Duration::from_millis(50);
 /// Operations on the database as a whole, over a connection to another database.
 pub struct Databases {
     connection: PgConnection,
-    server: Source,
+    server: SourceSettings,
     /// The database that is being restored.
-    pub restoring: Source,
-    pub names: Names,
+    pub restoring: SourceSettings,
+    pub names: RestoredNames,
     /// Whether the target's name belongs to the unchanged, empty `postgres` of initdb. It is replaced, since it has no content.
     as_made: bool,
 }
 
 impl Databases {
-    pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreError> {
+    pub async fn connect(server: &SourceSettings, names: RestoredNames) -> Result<Self, RestoreError> {
         // A database with connected sessions cannot be renamed.
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         // The connection is idle during the whole restore; its idle timeouts are pinned.
@@ -95,7 +95,7 @@ impl Databases {
     }
 
     /// Whether the target's name belongs to the empty `postgres` of a new server. The database of the backup then replaces it.
-    pub async fn is_as_made(&mut self, server: &Source) -> Result<bool, RestoreError> {
+    pub async fn is_as_made(&mut self, server: &SourceSettings) -> Result<bool, RestoreError> {
         if self.names.target == MADE_BY_INITDB {
             let place = server.with_database(MADE_BY_INITDB);
             let session = PgConnection::connect_with(&place.options()).await;
@@ -209,15 +209,15 @@ impl Databases {
     }
 
     /// A session in the database that is being restored, in its encoding.
-    async fn inside(&self) -> Result<Session, RestoreError> {
-        Session::open(&self.restoring).await
+    async fn inside(&self) -> Result<RestoreSession, RestoreError> {
+        RestoreSession::open(&self.restoring).await
     }
 
     /// Runs a statement about the original on the database that is being restored. `statement` has a character for each byte. Returns
     /// a refusal only if the restore continues after one.
     async fn tell(
         &self,
-        inside: &mut Session,
+        inside: &mut RestoreSession,
         what: &str,
         statement: &str,
         keep_going: bool,
@@ -277,7 +277,7 @@ impl Databases {
 
 /// A restored database for our own sessions. Its settings must not change their role. Its event triggers must not run: one of a
 /// login (since PostgreSQL 17) may write rows or refuse us. Only some roles may prevent that.
-pub async fn quiet(connection: &mut PgConnection, restored: Source) -> Result<Source, RestoreError> {
+pub async fn quiet(connection: &mut PgConnection, restored: SourceSettings) -> Result<SourceSettings, RestoreError> {
     // The function of a privilege on a setting is as new as PostgreSQL 15, so the query must not name it on older servers.
     const PREVENTS: &str = "SELECT pg_catalog.has_parameter_privilege('event_triggers', 'SET')";
     let known = "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'event_triggers')";
@@ -287,13 +287,13 @@ pub async fn quiet(connection: &mut PgConnection, restored: Source) -> Result<So
     }
     let mut startup = vec![("role", "none")];
     startup.extend(prevents.then_some(("event_triggers", "off")));
-    Ok(Source { startup, ..restored })
+    Ok(SourceSettings { startup, ..restored })
 }
 
 /// Drops a database that a restore created, even with connected sessions; succeeds if it does not exist. The server refuses to
 /// drop a database with subscriptions. They are dropped first, without contacting the publisher, whose slots belong to the
 /// original.
-pub async fn drop_database(connection: &mut PgConnection, server: &Source, name: &str) -> Result<(), RestoreError> {
+pub async fn drop_database(connection: &mut PgConnection, server: &SourceSettings, name: &str) -> Result<(), RestoreError> {
     const WHAT: &str = "dropping a database that a restore created";
     let query = sqlx::query_scalar(
         "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1",
@@ -355,11 +355,11 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_between_characters() {
-        let names = Names::new("a", &"ü".repeat(31), "20260131t235959z_0a1b2c3d");
+        let names = RestoredNames::new("a", &"ü".repeat(31), "20260131t235959z_0a1b2c3d");
         assert!(names.restoring.len() <= LONGEST_NAME_BYTES && names.restoring.starts_with("üü"), "{names:?}");
         assert!(names.restoring.ends_with("_restoring_20260131t235959z_0a1b2c3d"));
         assert_ne!(names.restoring, names.replaced);
-        assert_eq!(Names::new("a", "shop", "x").restoring, "shop_restoring_x");
+        assert_eq!(RestoredNames::new("a", "shop", "x").restoring, "shop_restoring_x");
     }
 
     #[test]

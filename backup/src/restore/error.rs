@@ -2,7 +2,7 @@
 
 use crate::{
     archive::ArchiveError,
-    config::Source,
+    config::SourceSettings,
     reading::ReadError,
     wire::{WireError, described},
 };
@@ -59,12 +59,12 @@ impl RestoreError {
         move |error| Self::Rows { table: table.to_owned(), reason: error.to_string(), condition: is_condition(&error) }
     }
 
-    pub fn connecting_by_wire(server: &Source, error: &WireError) -> Self {
+    pub fn connecting_by_wire(server: &SourceSettings, error: &WireError) -> Self {
         let refused = error.code().is_some_and(is_refusal);
         Self::Connect { place: server.place(), reason: error.to_string(), refused }
     }
 
-    pub fn connecting(server: &Source, error: &sqlx::Error) -> Self {
+    pub fn connecting(server: &SourceSettings, error: &sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let refused = code.is_some_and(|code| is_refusal(&code));
         Self::Connect { place: server.place(), reason: described(error), refused }

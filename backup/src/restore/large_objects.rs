@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{RestoreError, progress::Progress, sessions::Session};
+use super::{RestoreError, progress::RestoreProgress, sessions::RestoreSession};
 use crate::{
     manifest::{LargeObjects, Piece},
     reading::BackupReader,
@@ -20,10 +20,10 @@ const LARGEST_CHUNK_BYTES: usize = 64 << 20;
 
 /// Writes every chunk, with one transaction for each piece: no piece is committed before its hash is verified.
 pub async fn fill(
-    session: &mut Session,
+    session: &mut RestoreSession,
     reader: &BackupReader,
     objects: &LargeObjects,
-    progress: &Progress,
+    progress: &RestoreProgress,
 ) -> Result<u64, RestoreError> {
     let mut chunks = 0;
     for piece in &objects.pieces {
@@ -35,17 +35,17 @@ pub async fn fill(
 }
 
 async fn fill_piece(
-    session: &mut Session,
+    session: &mut RestoreSession,
     reader: &BackupReader,
     piece: &Piece,
-    progress: &Progress,
+    progress: &RestoreProgress,
 ) -> Result<u64, RestoreError> {
     let (mut bytes, mut pending, mut batch, mut chunks) = (reader.piece(piece), Vec::new(), Batch::default(), 0);
     while let Some(more) = bytes.next().await? {
         progress.add(more.len() as u64);
         pending.extend_from_slice(&more);
         let mut used = 0;
-        while let Some((chunk, length)) = Chunk::parse(&pending[used..])? {
+        while let Some((chunk, length)) = ObjectChunk::parse(&pending[used..])? {
             used += length;
             chunks += 1;
             batch.add(&chunk);
@@ -67,13 +67,13 @@ fn failed(error: WireError) -> RestoreError {
 }
 
 /// A part of a large object, as stored in a piece.
-pub struct Chunk<'a> {
+pub struct ObjectChunk<'a> {
     pub object: u32,
     pub offset: u64,
     pub bytes: &'a [u8],
 }
 
-impl<'a> Chunk<'a> {
+impl<'a> ObjectChunk<'a> {
     /// Parses a chunk, and returns it with its length including the header; `None` if it is incomplete.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, chunk: &Chunk<'_>) {
+    fn add(&mut self, chunk: &ObjectChunk<'_>) {
         // An object without bytes already exists.
         if chunk.bytes.is_empty() {
             return;
@@ -115,7 +115,7 @@ impl Batch {
         self.size >= BATCH_BYTES || self.objects.len() >= BATCH_CHUNKS
     }
 
-    async fn write(&mut self, session: &mut Session) -> Result<(), RestoreError> {
+    async fn write(&mut self, session: &mut RestoreSession) -> Result<(), RestoreError> {
         if self.objects.is_empty() {
             return Ok(());
         }

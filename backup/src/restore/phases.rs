@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::tool::is_read_first as always;
-use crate::archive::{Contents, Entry, Section, Text};
+use crate::archive::{Contents, DumpSection, DumpText, Entry};
 
 /// A table with at least this many bytes of rows gets its indexes as soon as it is filled. Indexes of smaller tables wait for one
 /// pg_restore at the end, whose start takes longer than they do.
@@ -97,7 +97,7 @@ impl Phases {
         let reads_much = |entry: &Entry| {
             entry.kind == "FK CONSTRAINT"
                 || entry.kind == "MATERIALIZED VIEW DATA"
-                || entry.section == Section::PostData && entry.dependencies.iter().any(|id| by_table.contains_key(id))
+                || entry.section == DumpSection::PostData && entry.dependencies.iter().any(|id| by_table.contains_key(id))
         };
         after_is_much |= after.entries.iter().any(reads_much);
         let completes = |entry: &&Entry| matches!(&*entry.kind.lossy(), "INDEX" | "CONSTRAINT" | "STATISTICS");
@@ -140,22 +140,22 @@ fn takes_table(entry: &Entry) -> bool {
 /// table. Without such entries, it would run policies, rules, triggers and foreign keys of one table at the same time, and they
 /// would deadlock.
 fn leave_name_only(entry: &mut Entry) {
-    entry.definition = Text::NULL;
-    entry.drop_statement = Text::NULL;
-    entry.copy_statement = Text::NULL;
+    entry.definition = DumpText::NULL;
+    entry.drop_statement = DumpText::NULL;
+    entry.copy_statement = DumpText::NULL;
 }
 
 fn before_rows(contents: &Contents) -> HashSet<i32> {
     // As in pg_restore, an entry without a section (a comment, a label) belongs to the section of the entry before it.
-    let mut section = Section::PreData;
+    let mut section = DumpSection::PreData;
     let mut before = HashSet::new();
     for entry in &contents.entries {
-        if entry.section != Section::None {
+        if entry.section != DumpSection::None {
             section = entry.section;
         }
         let privileges = entry.kind == "ACL" || entry.kind == "ACL LANGUAGE" || entry.kind == "DEFAULT ACL";
         // Since PostgreSQL 17, entries of the data section create large objects.
-        let created = section == Section::PreData || entry.kind == "BLOB METADATA";
+        let created = section == DumpSection::PreData || entry.kind == "BLOB METADATA";
         if created && !privileges && !entry.has_data {
             before.insert(entry.dump_id);
         }

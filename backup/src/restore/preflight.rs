@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 
 use super::{
-    Chosen, Opened, Options, RestoreError,
+    Chosen, Opened, RestoreError, RestoreOptions,
     database::{Databases, LONGEST_NAME_BYTES},
     tool::PgRestore,
     trouble::{Trouble, Troubles},
@@ -36,12 +36,12 @@ pub(super) fn row_bytes(opened: &Opened<'_>, chosen: &Chosen) -> u64 {
     opened.contents.tables.iter().filter(|table| chosen.entries.contains(&table.dump_id)).map(|table| table.raw_bytes).sum()
 }
 
-pub(super) async fn check(
+pub(super) async fn check_target(
     databases: &mut Databases,
     reader: &BackupReader,
     opened: &Opened<'_>,
     chosen: &Chosen,
-    options: &Options,
+    options: &RestoreOptions,
     tool: &PgRestore,
     ahead: &Ahead,
 ) -> Result<(), RestoreError> {
@@ -137,7 +137,7 @@ async fn versions(
     Ok(())
 }
 
-async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options: &Options) -> Result<(), RestoreError> {
+async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options: &RestoreOptions) -> Result<(), RestoreError> {
     let (may, standby): (bool, bool) = sqlx::query_as(
         "SELECT rolsuper OR rolcreatedb, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user",
     )
@@ -186,7 +186,7 @@ fn wanted_locales(definition: &str) -> BTreeSet<String> {
 }
 
 /// Owners, and roles with grants.
-fn roles(toc: &Contents, options: &Options) -> BTreeSet<String> {
+fn roles(toc: &Contents, options: &RestoreOptions) -> BTreeSet<String> {
     named_roles(toc, options.owners, options.privileges)
 }
 

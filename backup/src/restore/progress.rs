@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts raw bytes. Clones share the count.
 #[derive(Clone)]
-pub struct Progress {
+pub struct RestoreProgress {
     bar: ProgressBar,
     database: Arc<str>,
     lines: bool,
@@ -27,7 +27,7 @@ pub struct Progress {
     last_line: Arc<AtomicU64>,
 }
 
-impl Progress {
+impl RestoreProgress {
     /// Progress of `total` raw bytes into a database with this final name.
     pub fn new(database: &str, total: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();

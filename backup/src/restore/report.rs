@@ -9,15 +9,15 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Chosen, NotCreated, schedule::Written, selection::PartOf};
+use super::{Chosen, NotCreated, schedule::WrittenBy, selection::PartOf};
 use crate::{
     layout::BackupId,
-    manifest::{Database, Manifest},
+    manifest::{Manifest, ManifestDatabase},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum RestoreStage {
     /// Schemas, types, functions, empty tables.
     Objects,
     /// Rows, large objects, and during this also indexes and statistics of large tables.
@@ -29,7 +29,7 @@ pub enum Stage {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RestoreReport {
     pub backup: BackupId,
     /// Name in the backup.
     pub database: String,
@@ -41,7 +41,7 @@ pub struct Report {
     pub rows: u64,
     pub raw_bytes: u64,
     pub seconds: f64,
-    pub stages: Vec<(Stage, f64)>,
+    pub stages: Vec<(RestoreStage, f64)>,
     /// Objects that refer to the selected tables and were left out.
     pub omitted: Vec<String>,
     /// Objects that the server refused, if the restore was to continue.
@@ -55,8 +55,8 @@ pub struct Report {
 /// Maximum number of names of a list in the text. JSON output contains all of them.
 const SHOWN: usize = 40;
 
-impl Report {
-    pub(super) fn new(manifest: &Manifest, database: &Database, target: &str) -> Self {
+impl RestoreReport {
+    pub(super) fn new(manifest: &Manifest, database: &ManifestDatabase, target: &str) -> Self {
         Self {
             backup: manifest.id.clone(),
             database: database.name.clone(),
@@ -73,20 +73,20 @@ impl Report {
         }
     }
 
-    pub(super) async fn timed<Done>(&mut self, stage: Stage, work: impl Future<Output = Done>) -> Done {
+    pub(super) async fn timed<Done>(&mut self, stage: RestoreStage, work: impl Future<Output = Done>) -> Done {
         let begun = Instant::now();
         let done = work.await;
         self.stages.push((stage, begun.elapsed().as_secs_f64()));
         done
     }
 
-    pub(super) fn finish(self, written: Written, raw_bytes: u64, took: Duration, chosen: Chosen) -> Self {
+    pub(super) fn finish(self, written: WrittenBy, raw_bytes: u64, took: Duration, chosen: Chosen) -> Self {
         let (omitted, part) = (chosen.omitted, chosen.part);
         Self { tables: written.tables, rows: written.rows, raw_bytes, seconds: took.as_secs_f64(), omitted, part, ..self }
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for RestoreReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MEBIBYTE: f64 = (1 << 20) as f64;
         writeln!(formatter, "{} is restored from {} as of {}", self.target, self.backup, self.snapshot_at)?;
@@ -100,10 +100,10 @@ impl fmt::Display for Report {
         )?;
         for (number, (stage, seconds)) in self.stages.iter().enumerate() {
             let name = match stage {
-                Stage::Objects => "objects",
-                Stage::Rows => "rows",
-                Stage::After => "indexes, constraints, privileges",
-                Stage::Analyze => "statistics",
+                RestoreStage::Objects => "objects",
+                RestoreStage::Rows => "rows",
+                RestoreStage::After => "indexes, constraints, privileges",
+                RestoreStage::Analyze => "statistics",
             };
             write!(formatter, "{}{name} {seconds:.1} s", if number == 0 { "" } else { ", " })?;
         }

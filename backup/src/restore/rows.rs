@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use super::{
     RestoreError,
-    progress::Progress,
-    sessions::{RowsSender, Session},
+    progress::RestoreProgress,
+    sessions::{RestoreSession, RowsSender},
 };
 use crate::{archive::CopyTarget, manifest::Table, reading::BackupReader, wire::WireError};
 
@@ -56,7 +56,12 @@ impl Filling {
     }
 
     /// Writes the rows and returns their number. A table without rows costs nothing.
-    pub async fn run(&self, session: &mut Session, reader: &BackupReader, progress: &Progress) -> Result<u64, RestoreError> {
+    pub async fn run(
+        &self,
+        session: &mut RestoreSession,
+        reader: &BackupReader,
+        progress: &RestoreProgress,
+    ) -> Result<u64, RestoreError> {
         if self.table.pieces.is_empty() {
             return Ok(0);
         }
@@ -77,7 +82,7 @@ impl Filling {
     }
 
     /// Sends every piece to the COPY. If the server refuses a row, its answer states the reason.
-    async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &Progress) -> Result<(), RestoreError> {
+    async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &RestoreProgress) -> Result<(), RestoreError> {
         for piece in &self.table.pieces {
             let mut bytes = reader.piece(piece);
             while let Some(bytes) = bytes.next().await? {

@@ -10,11 +10,11 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{
-    NotCreated, Options, RestoreError, analyze, large_objects,
+    NotCreated, RestoreError, RestoreOptions, analyze, large_objects,
     phases::{EARLY_BYTES, Early},
-    progress::Progress,
+    progress::RestoreProgress,
     rows::Filling,
-    sessions::Session,
+    sessions::RestoreSession,
     tool::PgRestore,
 };
 use crate::{archive::Contents, manifest::LargeObjects, reading::BackupReader};
@@ -28,7 +28,7 @@ const DOMINATES: u64 = 2;
 const PARTS_PER_SESSION: usize = 2;
 
 /// Work to finish before the objects that depend on it.
-pub struct Work {
+pub struct RestoreWork {
     pub fillings: Vec<Filling>,
     pub large_objects: Option<LargeObjects>,
     /// By the dump id of the rows.
@@ -50,14 +50,14 @@ pub struct How {
 }
 
 impl How {
-    pub fn of(options: &Options) -> Self {
+    pub fn of(options: &RestoreOptions) -> Self {
         Self { in_order: options.in_order, keep_going: options.keep_going }
     }
 }
 
 /// Result of the work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenBy {
     pub rows: u64,
     pub tables: u64,
     /// Relations that have their statistics.
@@ -153,7 +153,7 @@ impl Queue {
 
 /// Result of a task: its session, its work, and the tasks that may begin now.
 struct Ended {
-    session: Option<Session>,
+    session: Option<RestoreSession>,
     rows: Option<i32>,
     /// Number of rows written.
     written: u64,
@@ -187,12 +187,12 @@ impl Held {
 
 /// Runs all work, with one task for each session, and returns the sessions.
 pub async fn run(
-    work: Work,
-    mut sessions: Vec<Session>,
+    work: RestoreWork,
+    mut sessions: Vec<RestoreSession>,
     reader: &BackupReader,
     tool: &PgRestore,
-    progress: &Progress,
-) -> Result<(Vec<Session>, Written), RestoreError> {
+    progress: &RestoreProgress,
+) -> Result<(Vec<RestoreSession>, WrittenBy), RestoreError> {
     let early = work.early;
     let complete = |filling: &&Filling| !filling.through_root && !work.completed_late.contains(&filling.table.dump_id);
     let large =
@@ -215,7 +215,7 @@ pub async fn run(
     if let Some(objects) = work.large_objects {
         queue.add_now(None, objects.raw_bytes, Task::LargeObjects(objects));
     }
-    let (mut running, mut total, mut again) = (JoinSet::new(), Written::default(), Vec::new());
+    let (mut running, mut total, mut again) = (JoinSet::new(), WrittenBy::default(), Vec::new());
     loop {
         while let Some(session) = sessions.pop_if(|_| !queue.waiting.is_empty()) {
             let Some(waiting) = queue.waiting.pop() else { break };
@@ -270,10 +270,10 @@ pub async fn run(
 
 async fn perform(
     waiting: Waiting,
-    mut session: Session,
+    mut session: RestoreSession,
     reader: &BackupReader,
     tool: &PgRestore,
-    progress: &Progress,
+    progress: &RestoreProgress,
     how: How,
 ) -> Result<Ended, RestoreError> {
     let Waiting { cost, order, rows, task } = waiting;
@@ -313,7 +313,7 @@ async fn perform(
         }
         Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
-            analyze::one(&mut session, std::slice::from_ref(&relation)).await?;
+            analyze::analyze_one(&mut session, std::slice::from_ref(&relation)).await?;
             ended.analyzed = Some(relation);
         }
     }

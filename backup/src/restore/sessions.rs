@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 
 use super::RestoreError;
 use crate::{
-    config::Source,
+    config::SourceSettings,
     session::{literal, pin, pin_rows},
-    wire::{Breaker, Connection, RawRow, WireError},
+    wire::{Connection, ConnectionBreaker, RawRow, WireError},
 };
 
 /// A session with the pinned settings, in UTF-8, for everything except rows.
-pub async fn connect(database: &Source) -> Result<PgConnection, RestoreError> {
+pub async fn connect(database: &SourceSettings) -> Result<PgConnection, RestoreError> {
     let session = PgConnection::connect_with(&database.options()).await;
     let mut session = session.map_err(|error| RestoreError::connecting(database, &error))?;
     session.execute(AssertSqlSafe(pin())).await.map_err(RestoreError::asking("setting up a session"))?;
@@ -23,9 +23,9 @@ pub async fn connect(database: &Source) -> Result<PgConnection, RestoreError> {
 
 /// A session in the database's own encoding: names and rows pass unchanged, whatever their bytes. Dropping it, or a call in it,
 /// ends it.
-pub struct Session {
+pub struct RestoreSession {
     connection: Option<Connection>,
-    breaker: Arc<Breaker>,
+    breaker: Arc<ConnectionBreaker>,
 }
 
 /// Input of a COPY: bytes of rows, and `None` at the end. Without the final `None`, the rows are not committed.
@@ -33,7 +33,7 @@ pub type RowsSender = mpsc::Sender<Option<Bytes>>;
 pub type RowsReceiver = mpsc::Receiver<Option<Bytes>>;
 
 /// Cuts the connection of a dropped call, since its thread blocks on the connection.
-struct CutOnDrop(Option<Arc<Breaker>>);
+struct CutOnDrop(Option<Arc<ConnectionBreaker>>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
@@ -43,8 +43,8 @@ impl Drop for CutOnDrop {
     }
 }
 
-impl Session {
-    pub async fn open(database: &Source) -> Result<Self, RestoreError> {
+impl RestoreSession {
+    pub async fn open(database: &SourceSettings) -> Result<Self, RestoreError> {
         let place = database.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let mut breaker = None;
@@ -98,10 +98,10 @@ impl Session {
 
 /// Opens writers to a database that no other client uses yet.
 pub async fn connect_all(
-    database: &Source,
+    database: &SourceSettings,
     count: usize,
     maintenance_memory: Option<&str>,
-) -> Result<Vec<Session>, RestoreError> {
+) -> Result<Vec<RestoreSession>, RestoreError> {
     let mut settings =
         String::from("SET synchronous_commit = off; SET check_function_bodies = off; SET client_min_messages = warning;");
     if let Some(memory) = maintenance_memory {
@@ -109,7 +109,7 @@ pub async fn connect_all(
     }
     let mut sessions = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
-        let mut session = Session::open(database).await?;
+        let mut session = RestoreSession::open(database).await?;
         session.query(settings.clone()).await.map_err(RestoreError::by_wire("setting up a session"))?;
         sessions.push(session);
     }

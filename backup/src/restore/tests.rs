@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::{phases::Phases, selection::*};
-use crate::archive::{Contents, DataOffset, Entry, Header, Section, Text, Version};
+use crate::archive::{Contents, DataOffset, DumpSection, DumpText, Entry, Header, Version};
 
 fn entry(dump_id: i32, kind: &str, name: &str, dependencies: &[i32]) -> Entry {
     let section = match kind {
-        "TABLE DATA" | "BLOBS" | "SEQUENCE SET" => Section::Data,
-        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "TRIGGER" => Section::PostData,
-        "ACL" | "COMMENT" => Section::None,
-        _ => Section::PreData,
+        "TABLE DATA" | "BLOBS" | "SEQUENCE SET" => DumpSection::Data,
+        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "TRIGGER" => DumpSection::PostData,
+        "ACL" | "COMMENT" => DumpSection::None,
+        _ => DumpSection::PreData,
     };
     let (namespace, tag) = name.split_once('.').unwrap_or(("", name));
     Entry {
@@ -21,12 +21,12 @@ fn entry(dump_id: i32, kind: &str, name: &str, dependencies: &[i32]) -> Entry {
         tag: tag.into(),
         kind: kind.into(),
         section,
-        definition: Text::NULL,
-        drop_statement: Text::NULL,
-        copy_statement: Text::NULL,
+        definition: DumpText::NULL,
+        drop_statement: DumpText::NULL,
+        copy_statement: DumpText::NULL,
         namespace: namespace.into(),
-        tablespace: Text::NULL,
-        access_method: Text::NULL,
+        tablespace: DumpText::NULL,
+        access_method: DumpText::NULL,
         relation_kind: None,
         owner: "owner".into(),
         with_oids: "false".into(),
@@ -43,8 +43,8 @@ fn shop() -> Contents {
         offset_size: 8,
         created: [0; 7],
         database: "shop".into(),
-        server_version: Text::NULL,
-        pg_dump_version: Text::NULL,
+        server_version: DumpText::NULL,
+        pg_dump_version: DumpText::NULL,
     };
     let entries = vec![
         entry(1, "ENCODING", "ENCODING", &[]),
@@ -252,7 +252,7 @@ fn pg_restore_sees_which_tables_an_entry_locks() {
         assert!(left.definition.is_empty() && left.copy_statement.is_empty() && !left.has_data, "{left:?}");
         assert_eq!(left.dependencies, table.dependencies);
     }
-    for entry in shop.entries.iter().filter(|entry| entry.section == Section::PostData) {
+    for entry in shop.entries.iter().filter(|entry| entry.section == DumpSection::PostData) {
         assert_eq!(phases.after.entry(entry.dump_id).map(|left| &left.dependencies), Some(&entry.dependencies));
     }
 }

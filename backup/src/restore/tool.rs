@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::{
     archive::{Contents, Entry},
-    config::Source,
+    config::SourceSettings,
 };
 
 /// Maximum length of the tool's messages. The first lines state the problem.
@@ -57,7 +57,7 @@ const ERROR: &str = "error: could not execute query: ";
 #[derive(Debug, Clone)]
 pub struct PgRestore {
     program: PathBuf,
-    target: Source,
+    target: SourceSettings,
     /// `--no-owner` and similar options.
     options: Vec<&'static str>,
     /// Settings of its sessions.
@@ -105,7 +105,7 @@ impl ToolError {
 
 impl PgRestore {
     /// `folder`: the client tools; `None`: they are on the path.
-    pub fn new(folder: Option<&Path>, target: Source) -> Self {
+    pub fn new(folder: Option<&Path>, target: SourceSettings) -> Self {
         let program = folder.map_or_else(|| "pg_restore".into(), |folder| folder.join("pg_restore"));
         Self { program, target, options: Vec::new(), settings: Vec::new(), keep_going: false }
     }

@@ -16,13 +16,13 @@ use tracing::{Instrument, error_span};
 use super::{Agent, RecordNotWritten, abort_uploads, give_up, host, release, settle_orphans, watch};
 use crate::{
     bandwidth::Bandwidth,
-    config::Source,
-    dump::{self, Dumped, Reading, globals, server, server::Server, tools::Tools},
+    config::SourceSettings,
+    dump::{self, DumpInput, Dumped, globals, server, server::ServerFacts, tools::Tools},
     failure::{Exit, Failure, Result, Stage},
-    lane::{self, Destination, Lane},
+    lane::{self, Destination, UploadStream},
     layout::BackupId,
     lease::Lease,
-    manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, LeftOut, Manifest, Start, Totals, sign::Kind},
+    manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, LeftOut, Manifest, Start, Totals, sign::SignedKind},
     parts::Pool,
     progress::Progress,
     seal::Sealer,
@@ -42,7 +42,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn take(
     agent: &Agent,
-    source: &Source,
+    source: &SourceSettings,
     stop: &Stop,
     progress: &Progress,
     shutdown: &CancellationToken,
@@ -50,7 +50,7 @@ pub(super) async fn take(
     let id = BackupId::new(Timestamp::now(), rand::random());
     let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &host(), agent.job.limits.lease).await?;
     let lease = Arc::new(Mutex::new(lease));
-    let watching = watch::begin(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
+    let watching = watch::begin_watch(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
     let mut sequence = None;
     let overdue = async {
         stop.token().cancelled().await;
@@ -96,7 +96,7 @@ async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Fa
 
 async fn under_lease(
     agent: &Agent,
-    source: &Source,
+    source: &SourceSettings,
     id: &BackupId,
     sequence: &mut Option<u64>,
     lease: &Mutex<Lease>,
@@ -181,21 +181,21 @@ async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: 
         host: host(),
         keep_newest: Some(agent.job.retention.always_kept()),
     };
-    agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
+    agent.record(SignedKind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
     tracing::info!(backup = id.as_str(), "backup started");
     Ok(start)
 }
 
 /// Opens the server, locks it for this job, and reads its globals before the first snapshot.
-async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Result<(Tools, Server, Vec<u8>)> {
+async fn open(agent: &Agent, source: &SourceSettings, stop: &Stop) -> Result<(Tools, ServerFacts, Vec<u8>)> {
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
-    let mut server = Server::open(&agent.job, source, &tools).await?;
+    let mut server = ServerFacts::open(&agent.job, source, &tools).await?;
     server.lock(&agent.job.name).await?;
     let (address, stop) = (source.clone(), stop.clone());
     blocking(move || server::refuse_pooler(&address, &stop)).await?;
     let before = {
         let (tools, source, passwords) = (tools.clone(), source.clone(), server.role_passwords);
-        blocking(move || globals::read(&tools, &source, passwords)).await?
+        blocking(move || globals::read_globals(&tools, &source, passwords)).await?
     };
     Ok((tools, server, before))
 }
@@ -209,7 +209,7 @@ async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: 
     let key = agent.layout.manifest(&manifest.id);
     let outcome = manifest::AttemptEnd::Committed(Box::new(manifest.clone()));
     reads_back(agent, &outcome)?;
-    match agent.record(Kind::Outcome, &key, &outcome).await {
+    match agent.record(SignedKind::Outcome, &key, &outcome).await {
         Ok(()) => Ok(()),
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => {
             let told = "another run abandoned this attempt before it could commit: it took longer than its lease allows";
@@ -226,15 +226,15 @@ fn reads_back(agent: &Agent, outcome: &manifest::AttemptEnd) -> Result<()> {
             .context("the manifest cannot be read back; this is a bug in backup, report it")
     };
     let Some(signing) = &agent.job.keys.signing else { return Err(RecordNotWritten::NoKey.failure(Stage::Commit)) };
-    let bytes = signing.seal(Kind::Outcome, outcome).map_err(|error| failed(error.into()))?;
+    let bytes = signing.seal(SignedKind::Outcome, outcome).map_err(|error| failed(error.into()))?;
     let read =
-        agent.job.keys.trusted.open::<manifest::AttemptEnd>(Kind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
+        agent.job.keys.trusted.open::<manifest::AttemptEnd>(SignedKind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
     if read == *outcome { Ok(()) } else { Err(failed(anyhow::Error::msg("it differs from the written one"))) }
 }
 
 type Uploads = JoinSet<(u32, Result<Vec<LaneObject>>)>;
 
-fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec<Lane>, Uploads) {
+fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec<UploadStream>, Uploads) {
     let pool = Pool::new(agent.job.store.part_bytes, agent.job.shape.parts_in_flight);
     let to = Destination {
         store: agent.store.clone(),
@@ -274,15 +274,15 @@ struct ReadDatabases {
 #[expect(clippy::too_many_arguments, reason = "the inputs of an attempt, passed on once")]
 async fn databases(
     agent: &Agent,
-    source: &Source,
+    source: &SourceSettings,
     tools: &Tools,
     id: &BackupId,
-    server: &Server,
-    lanes: Vec<Lane>,
+    server: &ServerFacts,
+    lanes: Vec<UploadStream>,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<ReadDatabases> {
-    let readings = server.databases.iter().map(|name| Reading {
+    let readings = server.databases.iter().map(|name| DumpInput {
         source: source.with_database(name),
         tools: tools.clone(),
         shape: agent.job.shape.clone(),
@@ -311,17 +311,17 @@ async fn databases(
 struct DatabaseReader {
     id: BackupId,
     tools: Tools,
-    source: Source,
+    source: SourceSettings,
     passwords: bool,
     others: bool,
     standby_alone: bool,
-    lanes: Vec<Lane>,
+    lanes: Vec<UploadStream>,
     sealers: Vec<Sealer>,
     globals: Option<std::thread::JoinHandle<Result<Vec<u8>>>>,
 }
 
 impl DatabaseReader {
-    fn all(mut self, mut readings: VecDeque<Reading>) -> Result<ReadDatabases> {
+    fn all(mut self, mut readings: VecDeque<DumpInput>) -> Result<ReadDatabases> {
         let (mut read, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut first_failure = None;
         while let Some(reading) = readings.pop_front() {
@@ -359,13 +359,13 @@ impl DatabaseReader {
         }
         let globals = match self.globals.and_then(|reader| reader.join().ok()) {
             Some(globals) => globals?,
-            None => globals::read(&self.tools, &self.source, self.passwords)?,
+            None => globals::read_globals(&self.tools, &self.source, self.passwords)?,
         };
         Ok(ReadDatabases { read, failed, left_out, globals })
     }
 
     /// Retries while the failures can be temporary. If there is no other database, the whole attempt is repeated instead.
-    fn patiently(&mut self, reading: &Reading, last: bool) -> Result<Dumped> {
+    fn patiently(&mut self, reading: &DumpInput, last: bool) -> Result<Dumped> {
         let mut attempt = 1;
         loop {
             let named = |failure: Failure| failure.context(format!("database {}", reading.source.database));
@@ -382,13 +382,13 @@ impl DatabaseReader {
         }
     }
 
-    fn one(&mut self, reading: &Reading, last: bool) -> Result<Dumped> {
-        let begun = dump::begin(reading.clone())?;
+    fn one(&mut self, reading: &DumpInput, last: bool) -> Result<Dumped> {
+        let begun = dump::begin_dump(reading.clone())?;
         if last && self.globals.is_none() {
             let (tools, source, passwords) = (self.tools.clone(), self.source.clone(), self.passwords);
-            self.globals = Some(std::thread::spawn(move || globals::read(&tools, &source, passwords)));
+            self.globals = Some(std::thread::spawn(move || globals::read_globals(&tools, &source, passwords)));
         }
-        dump::read(begun, &self.id, &mut self.lanes, &mut self.sealers)
+        dump::read_database(begun, &self.id, &mut self.lanes, &mut self.sealers)
     }
 }
 
@@ -413,11 +413,11 @@ fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Result<Ve
     Err(Failure::told(Stage::Globals, Exit::Failed, told).passing())
 }
 
-fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Result<manifest::Database> {
+fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Result<manifest::ManifestDatabase> {
     let contents = serde_json::to_vec(&dumped.contents).map_err(|error| Failure::new(Stage::Contents, Exit::Failed, error))?;
     let layout = &blobs.agent.layout;
     let (toc, told) = (layout.toc(id, number), layout.contents(id, number));
-    Ok(manifest::Database {
+    Ok(manifest::ManifestDatabase {
         name: dumped.contents.database.clone(),
         snapshot_at: dumped.snapshot_at,
         wal_position: dumped.wal_position,
@@ -461,7 +461,7 @@ fn encryption(agent: &Agent) -> Option<Encryption> {
 }
 
 fn totals(
-    databases: &[manifest::Database],
+    databases: &[manifest::ManifestDatabase],
     objects: &BTreeMap<u32, Vec<LaneObject>>,
     script: &Blob,
     progress: &Progress,

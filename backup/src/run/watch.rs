@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Renewals within the lease's span; two of them can fail.
 const RENEWALS: u32 = 3;
 
-pub(super) fn begin(
+pub(super) fn begin_watch(
     agent: &Agent,
     lease: Arc<Mutex<Lease>>,
     stop: Stop,

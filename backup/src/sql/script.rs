@@ -1,6 +1,6 @@
 //! This module splits a script of pg_dumpall into its statements. It is pure.
 
-use super::statement::{Token, Tokens, unquoted};
+use super::statement::{SqlToken, Tokens, unquoted};
 
 /// Every statement, without its semicolon, comments and psql's commands (`\restrict`).
 pub fn statements(script: &str) -> Vec<String> {
@@ -14,7 +14,7 @@ pub fn statements(script: &str) -> Vec<String> {
         }
         let mut tokens = Tokens(rest);
         let text = match tokens.next() {
-            Some(Token::Word(text) | Token::QuotedName(text) | Token::Text(text) | Token::Other(text)) => text,
+            Some(SqlToken::Word(text) | SqlToken::QuotedName(text) | SqlToken::Text(text) | SqlToken::Other(text)) => text,
             None => break,
         };
         rest = tokens.0;
@@ -32,9 +32,9 @@ pub fn statements(script: &str) -> Vec<String> {
 /// The first words and names of a statement, names without their quotes.
 pub fn words(statement: &str, count: usize) -> Vec<String> {
     let named = Tokens(statement).filter_map(|token| match token {
-        Token::Word(text) => Some(text.to_owned()),
-        Token::QuotedName(text) => Some(unquoted(text)),
-        Token::Text(_) | Token::Other(_) => None,
+        SqlToken::Word(text) => Some(text.to_owned()),
+        SqlToken::QuotedName(text) => Some(unquoted(text)),
+        SqlToken::Text(_) | SqlToken::Other(_) => None,
     });
     named.take(count).collect()
 }

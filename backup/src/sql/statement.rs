@@ -12,7 +12,7 @@ pub struct Renaming<'a> {
 
 /// A token of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum SqlToken<'a> {
     Word(&'a str),
     QuotedName(&'a str),
     Text(&'a str),
@@ -27,7 +27,7 @@ pub fn rename_database(sql: &str, renaming: &Renaming<'_>) -> String {
     for token in Tokens(sql) {
         let (word, equals) = before;
         match token {
-            Token::Other(text) => {
+            SqlToken::Other(text) => {
                 before.1 |= text.contains('=');
                 if !text.trim().is_empty() && !text.contains('=') {
                     before = ("", false);
@@ -35,16 +35,18 @@ pub fn rename_database(sql: &str, renaming: &Renaming<'_>) -> String {
                 result += text;
                 continue;
             }
-            Token::Word(text) | Token::QuotedName(text)
+            SqlToken::Word(text) | SqlToken::QuotedName(text)
                 if word.eq_ignore_ascii_case("DATABASE") && unquoted(text) == renaming.from =>
             {
                 result += &quoted(renaming.to);
             }
-            Token::Text(text) if word == "datname" && equals && text == literal(renaming.from) => result += &literal(renaming.to),
-            Token::Word(text) | Token::QuotedName(text) | Token::Text(text) => result += text,
+            SqlToken::Text(text) if word == "datname" && equals && text == literal(renaming.from) => {
+                result += &literal(renaming.to)
+            }
+            SqlToken::Word(text) | SqlToken::QuotedName(text) | SqlToken::Text(text) => result += text,
         }
         before = match token {
-            Token::Word(text) => (text, false),
+            SqlToken::Word(text) => (text, false),
             _ => ("", false),
         };
     }
@@ -61,18 +63,18 @@ pub(super) fn unquoted(name: &str) -> String {
 pub(super) struct Tokens<'a>(pub(super) &'a str);
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
+    type Item = SqlToken<'a>;
 
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<SqlToken<'a>> {
         let first = self.0.chars().next()?;
         let word = |character: char| character.is_alphanumeric() || character == '_' || character == '$';
         let escaped = first == 'E' && self.0[1..].starts_with('\'');
-        let (length, token): (usize, fn(&'a str) -> Token<'a>) = match first {
-            '"' => (closing(self.0, 0, '"', false), Token::QuotedName),
-            '\'' => (closing(self.0, 0, '\'', false), Token::Text),
-            _ if escaped => (closing(self.0, 1, '\'', true), Token::Text),
-            _ if word(first) => (self.0.find(|character| !word(character)).unwrap_or(self.0.len()), Token::Word),
-            _ => (first.len_utf8(), Token::Other),
+        let (length, token): (usize, fn(&'a str) -> SqlToken<'a>) = match first {
+            '"' => (closing(self.0, 0, '"', false), SqlToken::QuotedName),
+            '\'' => (closing(self.0, 0, '\'', false), SqlToken::Text),
+            _ if escaped => (closing(self.0, 1, '\'', true), SqlToken::Text),
+            _ if word(first) => (self.0.find(|character| !word(character)).unwrap_or(self.0.len()), SqlToken::Word),
+            _ => (first.len_utf8(), SqlToken::Other),
         };
         let (text, rest) = self.0.split_at(length);
         self.0 = rest;

@@ -7,9 +7,9 @@ use aws_credential_types::provider::{error::CredentialsError, future};
 use aws_sdk_s3::config::{Credentials as Keys, ProvideCredentials, Region, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
-use crate::config::{Credentials, StoreSettings};
+use crate::config::{Credentials, ObjectStoreSettings};
 
-pub(super) fn provider(settings: &StoreSettings) -> SharedCredentialsProvider {
+pub(super) fn provider(settings: &ObjectStoreSettings) -> SharedCredentialsProvider {
     match &settings.credentials {
         Credentials::Keys { access, secret, session_token } => {
             let token = session_token.as_ref().map(|token| token.expose().to_owned());

@@ -7,7 +7,7 @@ use aws_sdk_s3::{
 };
 
 use super::Store;
-use crate::metrics::StoreMetrics;
+use crate::metrics::ObjectStoreMetrics;
 
 /// Reason why an object was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +95,7 @@ impl StoreError {
 }
 
 /// Exports every counter of errors with 0 from the start, since a rate needs a first value.
-pub fn start_at_zero(metrics: &StoreMetrics) {
+pub fn start_at_zero(metrics: &ObjectStoreMetrics) {
     for operation in super::OPERATIONS {
         for kind in StoreError::KINDS {
             metrics.errors.with_label_values(&[operation, kind]);

@@ -7,12 +7,12 @@ use std::{fs, io, path::Path};
 const LENT: [&str; 2] = ["postgres", "nobody"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
+pub struct DrillAccount {
     pub user: u32,
     pub group: u32,
 }
 
-impl Account {
+impl DrillAccount {
     /// Returns `None` if this process is not root: the server then runs as the same user.
     ///
     /// # Errors
@@ -33,10 +33,10 @@ impl Account {
     }
 }
 
-fn find(accounts: &str, name: &str) -> Option<Account> {
+fn find(accounts: &str, name: &str) -> Option<DrillAccount> {
     let mut fields =
         accounts.lines().map(|line| line.split(':')).find_map(|mut fields| (fields.next()? == name).then_some(fields))?;
-    Some(Account { user: fields.nth(1)?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    Some(DrillAccount { user: fields.nth(1)?.parse().ok()?, group: fields.next()?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn an_account_is_found_by_its_full_name() {
         let accounts = "postgresql:x:1:2::/:\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n";
-        assert_eq!(find(accounts, "postgres"), Some(Account { user: 101, group: 104 }));
+        assert_eq!(find(accounts, "postgres"), Some(DrillAccount { user: 101, group: 104 }));
         assert_eq!(find(accounts, "nobody"), None);
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::{config::Source, manifest};
+use crate::{config::SourceSettings, manifest};
 
 /// Number of offending rows that a failed assertion shows.
 const SHOWN_ROWS: usize = 3;
@@ -77,7 +77,7 @@ impl AssertionFile {
 
 /// Runs every assertion in every database with its relations. `restored`: the name in the backup, and the address of the restored
 /// database.
-pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> Vec<manifest::Assertion> {
+pub(super) async fn run(file: &AssertionFile, restored: &[(String, SourceSettings)]) -> Vec<manifest::Assertion> {
     let mut results = Vec::new();
     for assertion in &file.assertions {
         let before = results.len();
@@ -104,7 +104,7 @@ pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> 
 }
 
 /// The offending rows; `None` if the database lacks the assertion's relations.
-async fn ask(assertion: &One, place: &Source) -> sqlx::Result<Option<Vec<String>>> {
+async fn ask(assertion: &One, place: &SourceSettings) -> sqlx::Result<Option<Vec<String>>> {
     let mut session = PgConnection::connect_with(&place.options()).await?;
     session.execute("SET default_transaction_read_only = on").await?;
     for relation in &assertion.needs {

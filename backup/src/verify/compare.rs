@@ -10,9 +10,9 @@ use super::large_objects;
 use crate::{
     archive::CopyTarget,
     checksum::RowChecksum,
-    config::Source,
+    config::SourceSettings,
     manifest::Table,
-    restore::{Opened, RestoreError, Session},
+    restore::{Opened, RestoreError, RestoreSession},
     session::pin_rows,
     wire::{Connection, RawRow, WireError},
 };
@@ -22,7 +22,7 @@ const RANGE_PAGES: i64 = 8192;
 
 /// Result of the comparison.
 #[derive(Debug, Default)]
-pub struct Compared {
+pub struct ComparedRows {
     pub tables: u64,
     pub rows: u64,
     /// One line for each table that differs.
@@ -48,8 +48,8 @@ struct Group<'a> {
 }
 
 /// Reads every table of the restored database with `sessions` connections.
-pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Result<Compared, RestoreError> {
-    let mut session = Session::open(place).await?;
+pub async fn compare(opened: &Opened<'_>, place: &SourceSettings, sessions: usize) -> Result<ComparedRows, RestoreError> {
+    let mut session = RestoreSession::open(place).await?;
     let conditions = extension_conditions(&mut session).await?;
     let sizes = heap_pages(&mut session).await?;
     drop(session);
@@ -109,8 +109,8 @@ fn reading_failed(error: &WireError) -> RestoreError {
     RestoreError::Server { doing: "reading restored rows", reason: error.to_string() }
 }
 
-fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> Compared {
-    let mut compared = Compared::default();
+fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> ComparedRows {
+    let mut compared = ComparedRows::default();
     for Group { tables } in groups {
         let Some(first) = tables.first() else { continue };
         let now = found.get(&What::Table(first.dump_id)).copied().unwrap_or_default();
@@ -131,7 +131,7 @@ fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> Compared {
     compared
 }
 
-fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &Source) -> Result<Vec<(What, RowChecksum)>, WireError> {
+fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &SourceSettings) -> Result<Vec<(What, RowChecksum)>, WireError> {
     let mut found = Vec::new();
     let mut connection = None;
     loop {
@@ -179,7 +179,7 @@ fn ranges(table: &Table, target: &CopyTarget, relation: &[u8], condition: &str, 
 type Name = (Vec<u8>, Vec<u8>);
 
 /// Pages of each heap that can be read by ranges.
-async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, RestoreError> {
+async fn heap_pages(session: &mut RestoreSession) -> Result<HashMap<Name, i64>, RestoreError> {
     const HEAPS: &str = "SELECT n.nspname, c.relname, \
         pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am a ON a.oid = c.relam \
@@ -189,7 +189,7 @@ async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, Restore
 }
 
 /// Conditions for the user's rows in an extension's tables: only those are backed up.
-async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, String>, RestoreError> {
+async fn extension_conditions(session: &mut RestoreSession) -> Result<HashMap<Name, String>, RestoreError> {
     const CONDITIONS: &str = "SELECT n.nspname, c.relname, e.condition \
         FROM pg_catalog.pg_extension x, ROWS FROM (pg_catalog.unnest(x.extconfig), pg_catalog.unnest(x.extcondition)) AS e (relation, condition) \
         JOIN pg_catalog.pg_class c ON c.oid = e.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -198,7 +198,7 @@ async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, Str
 }
 
 /// Rows of schema, name, and one more value.
-async fn named(session: &mut Session, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreError> {
+async fn named(session: &mut RestoreSession, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreError> {
     let rows = session.query(query).await.map_err(RestoreError::by_wire(doing))?;
     let row = |row: RawRow| {
         let [schema, name, value] = <[Option<Vec<u8>>; 3]>::try_from(row).ok()?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
-    config::Source,
+    config::SourceSettings,
     restore::{RestoreError, connect_session},
     sql,
 };
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error if the connection to the server fails.
-pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreError> {
+pub async fn apply(server: &SourceSettings, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreError> {
     let mut session = connect_session(server).await?;
     let listed = "SELECT rolname::text FROM pg_catalog.pg_roles UNION ALL SELECT spcname::text FROM pg_catalog.pg_tablespace";
     let there: Vec<String> =

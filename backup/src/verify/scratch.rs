@@ -17,8 +17,8 @@ use rustix::{
 use sqlx::{Connection, PgConnection};
 use tokio::process::{Child, Command};
 
-use super::account::Account;
-use crate::config::{Source, TlsMode};
+use super::account::DrillAccount;
+use crate::config::{SourceSettings, TlsMode};
 
 /// Debian's folder of all releases of the server, `<major>/bin` each.
 const DEBIAN_SERVERS: &str = "/usr/lib/postgresql";
@@ -84,7 +84,8 @@ impl ScratchServer {
     /// Returns an error if PostgreSQL's server programs are missing, the folder cannot be used, or the server does not start.
     pub async fn start(settings: &ScratchSettings) -> Result<Self, ScratchError> {
         let programs = settings.server_folder.clone().or_else(newest_server).unwrap_or_default();
-        let account = Account::unprivileged().map_err(|error| making("finding an account", &error, "run as an ordinary user"))?;
+        let account =
+            DrillAccount::unprivileged().map_err(|error| making("finding an account", &error, "run as an ordinary user"))?;
         let parent = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
         sweep(&parent);
         let (folder, held) = make_folder(&parent, account)?;
@@ -99,7 +100,7 @@ impl ScratchServer {
         folder: &Path,
         held: fs::File,
         programs: &Path,
-        account: Option<Account>,
+        account: Option<DrillAccount>,
         preload: &[String],
     ) -> Result<Self, ScratchError> {
         let data = folder.join("data");
@@ -149,8 +150,8 @@ impl ScratchServer {
     }
 
     /// Address of its database `postgres`, for the superuser.
-    pub fn source(&self) -> Source {
-        Source {
+    pub fn source(&self) -> SourceSettings {
+        SourceSettings {
             host: self.folder.to_string_lossy().into_owned(),
             port: PORT,
             user: SUPERUSER.into(),
@@ -219,7 +220,7 @@ fn sweep(parent: &Path) {
     }
 }
 
-fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::File), ScratchError> {
+fn make_folder(parent: &Path, account: Option<DrillAccount>) -> Result<(PathBuf, fs::File), ScratchError> {
     let remedy = "set BACKUP_DRILL_FOLDER to a folder with a short path, accessible to every user, with room for the database";
     let folder = parent.join(format!("{FOLDER}{}-{:08x}", std::process::id(), rand::random::<u32>()));
     if folder.as_os_str().len() > LONGEST_FOLDER {
@@ -239,7 +240,7 @@ fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::
 
 /// `setpriv` (util-linux) switches the account, and ends the server with this process, even if that is killed. The calling thread
 /// must live as long as the server, since the kernel's signal is tied to the thread.
-fn command(program: &Path, account: Option<Account>) -> Command {
+fn command(program: &Path, account: Option<DrillAccount>) -> Command {
     let mut words: Vec<OsString> = vec!["--pdeathsig".into(), "QUIT".into()];
     if let Some(account) = account {
         let who = [format!("--reuid={}", account.user), format!("--regid={}", account.group), "--clear-groups".into()];

@@ -10,10 +10,10 @@ use postgres_protocol::{
 };
 
 use super::{Connection, Result, Stream, WireError, server_error};
-use crate::config::Source;
+use crate::config::SourceSettings;
 
 /// Returns the server's process number.
-pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32> {
+pub(super) fn log_in(connection: &mut Connection, source: &SourceSettings) -> Result<i32> {
     let mut message = BytesMut::new();
     // No client encoding: the server may not be able to convert the database's encoding.
     let parameters = [("user", source.user.as_str()), ("database", source.database.as_str()), ("application_name", "backup")];
@@ -56,7 +56,7 @@ pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32
     }
 }
 
-fn password(source: &Source) -> Result<&[u8]> {
+fn password(source: &SourceSettings) -> Result<&[u8]> {
     let password = source.password.as_ref().map(|password| password.expose().as_bytes());
     password.ok_or_else(|| {
         WireError::Refused("the server requests a password, but the address contains none; add it to the address".into())

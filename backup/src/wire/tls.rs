@@ -20,10 +20,10 @@ use rustls::{
 };
 
 use super::{Result, Stream, WireError};
-use crate::config::{Source, TlsMode};
+use crate::config::{SourceSettings, TlsMode};
 
 /// Encrypts the stream as the source requires.
-pub(super) fn negotiate(mut stream: TcpStream, source: &Source) -> Result<Stream> {
+pub(super) fn negotiate(mut stream: TcpStream, source: &SourceSettings) -> Result<Stream> {
     if source.tls == TlsMode::Disable {
         return Ok(Stream::Tcp(stream));
     }
@@ -50,7 +50,7 @@ pub(super) fn negotiate(mut stream: TcpStream, source: &Source) -> Result<Stream
     }
 }
 
-fn config(source: &Source) -> Result<ClientConfig> {
+fn config(source: &SourceSettings) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(io::Error::other)?;
@@ -76,7 +76,7 @@ fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static
     read.map_err(|error| unreadable(setting, path, &error))
 }
 
-fn roots(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+fn roots(source: &SourceSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &source.root_certificates {
         for certificate in certificates("sslrootcert", path)? {

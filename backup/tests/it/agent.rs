@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use backup::{
-    config::{self, Job, Needs, Source, StoreSettings},
+    config::{self, Job, Needs, ObjectStoreSettings, SourceSettings},
     failure::Result,
     manifest::Manifest,
-    metrics::{AgentMetrics, StoreMetrics},
+    metrics::{AgentMetrics, ObjectStoreMetrics},
     progress::Progress,
     run::{self, Agent},
 };
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{SIGNING_SEED, keys, store_settings};
 
 /// The settings of a job that backs up `source` to `store`, as environment variables; `changes` override them.
-pub fn settings(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+pub fn settings(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let password = source.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
     let host = percent_encoding::utf8_percent_encode(&source.host, percent_encoding::NON_ALPHANUMERIC);
     let url = format!("postgres://{}:{password}@{host}:{}/{}?sslmode=disable", source.user, source.port, source.database);
@@ -39,21 +39,21 @@ pub fn settings(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]
     kept.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-pub fn job(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Job {
+pub fn job(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)]) -> Job {
     let variables = settings(source, store, changes);
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     config::load_from(variables, None, &[], Needs { source: true, signing: true }).unwrap().remove(0)
 }
 
 /// An agent in a bucket of its own.
-pub async fn agent(source: &Source, changes: &[(&str, &str)]) -> Agent {
+pub async fn agent(source: &SourceSettings, changes: &[(&str, &str)]) -> Agent {
     agent_in(source, &store_settings().await, changes)
 }
 
 /// An agent in a shared bucket.
-pub fn agent_in(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Agent {
+pub fn agent_in(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)]) -> Agent {
     let metrics = Metrics::new("backup", "0", None);
-    let (agent, kept) = (AgentMetrics::register(&metrics).unwrap(), StoreMetrics::register(&metrics).unwrap());
+    let (agent, kept) = (AgentMetrics::register(&metrics).unwrap(), ObjectStoreMetrics::register(&metrics).unwrap());
     Agent::new(job(source, store, changes), agent, kept)
 }
 

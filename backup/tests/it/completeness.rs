@@ -5,11 +5,11 @@ use std::{io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
 use age::secrecy::ExposeSecret;
 use backup::{
-    config::{Source, StoreSettings},
+    config::{ObjectStoreSettings, SourceSettings},
     export,
     failure::Exit,
     manifest::sign::Signing,
-    restore::{self, Options, Selection},
+    restore::{self, RestoreOptions, Selection},
     store::Replace,
 };
 use local_parts::find_program;
@@ -28,7 +28,7 @@ const ROLES: &[&str] = &["complete_owner", "complete_reader", "\"Odd \"\"Role\"\
 /// Lines that differ in every dump.
 pub const RANDOM_LINES: &[&str] = &["\\restrict ", "\\unrestrict ", "-- Dumped ", "-- Started", "-- Completed"];
 
-async fn make_roles(server: &Source) {
+async fn make_roles(server: &SourceSettings) {
     let mut session = connect(server).await;
     for role in ROLES {
         // A concurrent test may have created it.
@@ -37,7 +37,7 @@ async fn make_roles(server: &Source) {
 }
 
 /// A database with every kind of object, and its own settings.
-async fn complete() -> Source {
+async fn complete() -> SourceSettings {
     let (source, mut session) = database().await;
     make_roles(&source).await;
     // Statement by statement, like a user.
@@ -55,7 +55,7 @@ async fn complete() -> Source {
 }
 
 /// Restores the archive of stock pg_dump with stock pg_restore, into a database of that name.
-pub async fn control(source: &Source, server: &Source, name: &str) -> Source {
+pub async fn control(source: &SourceSettings, server: &SourceSettings, name: &str) -> SourceSettings {
     let archive = tool("pg_dump", source, &["--format=custom"]);
     connect(server).await.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await.unwrap();
     let target = server.with_database(name);
@@ -63,7 +63,7 @@ pub async fn control(source: &Source, server: &Source, name: &str) -> Source {
     target
 }
 
-pub fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
+pub fn pipe_into_pg_restore(target: &SourceSettings, archive: &[u8]) {
     let mut process = std::process::Command::new(find_program("pg_restore").unwrap())
         .args(["--exit-on-error", "--dbname", &target.database])
         .envs(target.environment())
@@ -77,7 +77,7 @@ pub fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
 }
 
 /// pg_dump's output, without lines that differ between two runs.
-pub fn schema(database: &Source) -> Vec<String> {
+pub fn schema(database: &SourceSettings) -> Vec<String> {
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let text = String::from_utf8(dump).unwrap();
     text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()
@@ -105,7 +105,7 @@ async fn rows(session: &mut PgConnection) -> Vec<(String, Vec<String>)> {
 }
 
 /// Compares schema and rows, and requires at least this many relations.
-async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
+async fn assert_equal_in(relations: usize, found: &SourceSettings, expected: &SourceSettings) {
     let (found_schema, expected_schema) = (schema(found), schema(expected));
     for (number, (found, expected)) in found_schema.iter().zip(&expected_schema).enumerate() {
         assert_eq!(found, expected, "line {number} of the schema");
@@ -122,7 +122,7 @@ async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
 type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
 
 /// Properties of the database as a whole.
-async fn of_database(place: &Source) -> Facts {
+async fn of_database(place: &SourceSettings) -> Facts {
     let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
                  replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
                  (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY setrole::regrole::text) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) \
@@ -130,12 +130,12 @@ async fn of_database(place: &Source) -> Facts {
     sqlx::query_as(query).fetch_one(&mut connect(place).await).await.unwrap()
 }
 
-async fn assert_equal(found: &Source, expected: &Source) {
+async fn assert_equal(found: &SourceSettings, expected: &SourceSettings) {
     assert_equal_in(25, found, expected).await;
 }
 
-pub fn full(server: &Source, name: &str) -> Options {
-    Options { owners: true, privileges: true, ..options(server, name) }
+pub fn full(server: &SourceSettings, name: &str) -> RestoreOptions {
+    RestoreOptions { owners: true, privileges: true, ..options(server, name) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,8 +149,8 @@ async fn a_restore_equals_that_of_stock_pg_restore() {
     let name = format!("complete_{:08x}", random());
     let expected = control(&source, &server, &format!("{name}_control")).await;
 
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     let restored = server.with_database(&name);
     assert_equal(&restored, &expected).await;
 
@@ -159,7 +159,7 @@ async fn a_restore_equals_that_of_stock_pg_restore() {
     // The same through an archive and a pipe.
     let mut archive = Vec::new();
     let everything = Selection::default().choose(&opened.toc).unwrap();
-    export::export(&reader, &opened, &everything, &mut archive).await.unwrap();
+    export::export_backup(&reader, &opened, &everything, &mut archive).await.unwrap();
     let piped = server.with_database(&format!("{name}_piped"));
     connect(&server)
         .await
@@ -184,8 +184,8 @@ async fn a_backup_is_restored_with_and_without_the_agent() {
     let expected = control(&source, &server, &format!("{name}_control")).await;
 
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     assert_equal(&server.with_database(&name), &expected).await;
 
     let by_hand = |arguments: &[&str], changes: &[(&str, &str)]| by_hand(&store, &server, arguments, changes);
@@ -203,7 +203,12 @@ async fn a_backup_is_restored_with_and_without_the_agent() {
 }
 
 /// Runs the script that works without the agent, on `server`.
-pub fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], changes: &[(&str, &str)]) -> (bool, String) {
+pub fn by_hand(
+    store: &ObjectStoreSettings,
+    server: &SourceSettings,
+    arguments: &[&str],
+    changes: &[(&str, &str)],
+) -> (bool, String) {
     let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
     script.args(arguments).envs(server.environment()).env("PATH", stock_path());
     script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);
@@ -310,7 +315,7 @@ async fn a_role_with_few_privileges_backs_up_everything() {
         source.database
     );
     session.execute(AssertSqlSafe(make)).await.unwrap();
-    let limited = Source { user: role.clone(), password: Some("only here".to_owned().into()), ..source.clone() };
+    let limited = SourceSettings { user: role.clone(), password: Some("only here".to_owned().into()), ..source.clone() };
     let store = store_settings().await;
     let agent = agent_in(&limited, &store, &[]);
     let told = take(&agent).await.unwrap_err();
@@ -322,8 +327,8 @@ async fn a_role_with_few_privileges_backs_up_everything() {
     let name = format!("limited_{:08x}", random());
     let expected = control(&limited, &server, &format!("{name}_control")).await;
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     assert_equal(&server.with_database(&name), &expected).await;
     let guarded: i64 = sqlx::query_scalar("SELECT count(*) FROM guarded")
         .fetch_one(&mut connect(&server.with_database(&name)).await)
@@ -349,8 +354,8 @@ async fn several_databases_are_restored_with_pgbench_data() {
     for (source, relations) in [(&complete, 25), (&bench, 4)] {
         let name = format!("several_{:08x}", random());
         let expected = control(source, &server, &format!("{name}_control")).await;
-        let opened = restore::open(&reader, Some(&source.database)).await.unwrap();
-        restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+        let opened = restore::open_database(&reader, Some(&source.database)).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
         let restored = server.with_database(&name);
         assert_equal_in(relations, &restored, &expected).await;
     }

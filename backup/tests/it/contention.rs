@@ -1,8 +1,8 @@
 //! Objects that lock each other's tables, restored by many sessions without deadlocks.
 
 use backup::{
-    config::Source,
-    restore::{Options, RestoreError},
+    config::SourceSettings,
+    restore::{RestoreError, RestoreOptions},
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
@@ -57,7 +57,7 @@ async fn restored_without_a_deadlock(rounds: usize) {
     let server = other_server().await;
     for round in 0..rounds {
         let name = format!("rings_{:08x}", random());
-        restore_with(&reader, &Options { jobs: JOBS, ..options(&server, &name) }).await.unwrap();
+        restore_with(&reader, &RestoreOptions { jobs: JOBS, ..options(&server, &name) }).await.unwrap();
         let mut session = connect(&server).await;
         assert_eq!(deadlocks(&mut session, &name).await, 0, "round {round}");
         let policies = "SELECT count(*) FROM pg_policies WHERE policyname IN ('one', 'two')";
@@ -117,7 +117,7 @@ async fn keep_going_lists_the_objects_that_the_server_refused() {
     let fault = restore_with(&reader, &options(&server, &name)).await.unwrap_err();
     assert!(matches!(fault, RestoreError::Rows { .. }), "{fault}");
 
-    let report = restore_with(&reader, &Options { keep_going: true, ..options(&server, &name) }).await.unwrap();
+    let report = restore_with(&reader, &RestoreOptions { keep_going: true, ..options(&server, &name) }).await.unwrap();
     let listed: Vec<_> = report.refused.iter().map(|refused| format!("{}: {}", refused.object, refused.reason)).collect();
     assert_eq!(listed.len(), 2, "{listed:?}");
     assert!(
@@ -150,12 +150,12 @@ async fn keep_going_lists_settings_that_the_role_may_not_apply() {
     let (server, role) = (other_server().await, format!("creator_{:08x}", random()));
     let create = format!("CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'only here'");
     connect(&server).await.execute(AssertSqlSafe(create)).await.unwrap();
-    let limited = Source { user: role.clone(), password: Some("only here".to_owned().into()), ..server.clone() };
+    let limited = SourceSettings { user: role.clone(), password: Some("only here".to_owned().into()), ..server.clone() };
     let name = format!("limited_{:08x}", random());
     let fault = restore_with(&reader, &options(&limited, &name)).await.unwrap_err();
     assert!(matches!(&fault, RestoreError::Server { reason, .. } if reason.contains("log_min_duration_statement")), "{fault}");
 
-    let report = restore_with(&reader, &Options { keep_going: true, ..options(&limited, &name) }).await.unwrap();
+    let report = restore_with(&reader, &RestoreOptions { keep_going: true, ..options(&limited, &name) }).await.unwrap();
     let listed: Vec<_> = report.refused.iter().map(|refused| refused.object.as_str()).collect();
     assert!(listed.len() == 1 && listed[0].contains("log_min_duration_statement"), "{:?}", report.refused);
     assert_eq!(report.rows, 2);

@@ -2,8 +2,8 @@
 //! the script without the agent equal stock pg_restore of stock pg_dump's archive.
 
 use backup::{
-    config::Source,
-    restore::{self, Options},
+    config::SourceSettings,
+    restore::{self, RestoreOptions},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ const EXTENSIONS_OF_CONTRIB: i64 = 40;
 const SKIPPED: &str = "skipped: the server has no contrib extensions; install postgresql-contrib (apt-get install postgresql-15)";
 
 /// pg_dump's output with rows.
-fn dumped(place: &Source) -> Vec<String> {
+fn dumped(place: &SourceSettings) -> Vec<String> {
     let text = String::from_utf8(tool("pg_dump", place, &[])).unwrap();
     text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()
 }
@@ -44,13 +44,13 @@ async fn every_extension_of_contrib_is_restored() {
     let agent = agent_in(&source, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     // Extensions of C functions need a superuser and the libraries of this server.
     let name = format!("contrib_{:08x}", random());
     let expected = dumped(&control(&source, &source, &format!("{name}_control")).await);
     let restored = format!("{name}_again");
-    let options = Options { jobs: 8, ..full(&source, &restored) };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    let options = RestoreOptions { jobs: 8, ..full(&source, &restored) };
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(dumped(&source.with_database(&restored)), expected);
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed && verdict.rows_compared > 50, "{verdict:?}");

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use backup::config::StoreSettings;
+use backup::config::ObjectStoreSettings;
 use sqlx::Executor;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +24,7 @@ const NO_INSTANCE: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 const TOKEN: &str = "token-of-the-pod";
 
 /// A container credentials endpoint. The credentials expire in five seconds, which the client treats as expired.
-async fn endpoint(store: &StoreSettings) -> (String, Arc<AtomicUsize>) {
+async fn endpoint(store: &ObjectStoreSettings) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let (counted, (access, secret)) = (Arc::clone(&asked), keys(store));

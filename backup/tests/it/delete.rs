@@ -1,8 +1,8 @@
 //! One backup is deleted by its name, unless it is the one that a restore would need.
 
 use backup::{
-    manifest::{Manifest, sign::Kind},
-    prune::prune,
+    manifest::{Manifest, sign::SignedKind},
+    prune::prune_backups,
     run::Agent,
     store::Replace,
 };
@@ -21,7 +21,7 @@ async fn verified(agent: &Agent, manifest: &Manifest) {
     let verdict = drill(&reader(&agent.store, manifest), &options(scratch(), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);
     let key = agent.layout.verification(&manifest.id, verdict.finished_at, 1);
-    let bytes = signing().seal(Kind::Verification, &verdict).unwrap();
+    let bytes = signing().seal(SignedKind::Verification, &verdict).unwrap();
     agent.store.put(&key, bytes.into(), Replace::No).await.unwrap();
 }
 
@@ -71,7 +71,7 @@ async fn a_raised_count_makes_no_gap_of_removed_backups() {
     let first = take(&agent).await.unwrap();
     verified(&agent, &first).await;
     let (second, third) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [second.id]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [second.id]);
     let raised = [&[("BACKUP_KEEP_LAST", "10")], &NEWEST[1..]].concat();
     let (status, text) = ended(program(&source, &store, &raised, &["doctor"]), &store);
     assert_eq!(status, 0, "{text}");

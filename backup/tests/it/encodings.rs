@@ -2,7 +2,7 @@
 //! must equal stock pg_restore of stock pg_dump's archive.
 
 use backup::{
-    config::Source,
+    config::SourceSettings,
     restore::{self, TableName},
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -49,17 +49,17 @@ async fn encodings(session: &mut PgConnection) -> Vec<String> {
 }
 
 /// Without lines that differ between two dumps.
-fn schema(database: &Source) -> Vec<Vec<u8>> {
+fn schema(database: &SourceSettings) -> Vec<Vec<u8>> {
     let random: [&[u8]; 3] = [b"\\restrict ", b"\\unrestrict ", b"-- Dumped "];
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let lines = dump.split(|byte| *byte == b'\n').filter(|line| !random.iter().any(|start| line.starts_with(start)));
     lines.map(<[u8]>::to_vec).collect()
 }
 
-fn assert_same(found: &Source, expected: &Source) {
+fn assert_same(found: &SourceSettings, expected: &SourceSettings) {
     assert_eq!(schema(found), schema(expected), "{}", found.database);
     // psql, since a session in UTF-8 cannot connect to every database.
-    let rows = |place: &Source| tool("psql", place, &["--no-psqlrc", "--tuples-only", "--no-align", "--command", ROWS]);
+    let rows = |place: &SourceSettings| tool("psql", place, &["--no-psqlrc", "--tuples-only", "--no-align", "--command", ROWS]);
     assert_eq!(rows(found), rows(expected), "{}", found.database);
 }
 
@@ -90,9 +90,9 @@ async fn every_encoding_is_restored_byte_for_byte() {
     let reader = reader(&agent.store, &manifest);
     for (name, create) in &names {
         let original = source.with_database(name);
-        let opened = restore::open(&reader, Some(name)).await.unwrap();
+        let opened = restore::open_database(&reader, Some(name)).await.unwrap();
         let restored = format!("{name}_again");
-        restore::restore(&reader, &opened, &full(&server, &restored), &CancellationToken::new())
+        restore::restore_database(&reader, &opened, &full(&server, &restored), &CancellationToken::new())
             .await
             .unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_same(&server.with_database(&restored), &original);
@@ -130,7 +130,7 @@ async fn a_table_is_selected_by_name_in_any_encoding() {
     let agent = agent_in(&koi, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     assert!(
         opened.contents.tables.iter().any(|table| table.name == "счета" && table.columns == ["имя"]),
         "{:?}",
@@ -139,7 +139,7 @@ async fn a_table_is_selected_by_name_in_any_encoding() {
     let (server, target) = (other_server().await, format!("{name}_part"));
     let mut options = full(&server, &target);
     options.selection.tables = vec!["счета".parse::<TableName>().unwrap()];
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     let text: String = sqlx::query_scalar("SELECT \"имя\" FROM \"счета\"")
         .fetch_one(&mut connect(&server.with_database(&target)).await)
         .await

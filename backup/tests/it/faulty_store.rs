@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use backup::config::StoreSettings;
+use backup::config::ObjectStoreSettings;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -56,14 +56,14 @@ pub enum StoreFault {
 type Rule = Box<dyn FnMut(&Request<'_>) -> StoreFault + Send>;
 
 pub struct FaultyStore {
-    pub settings: StoreSettings,
+    pub settings: ObjectStoreSettings,
     gate: watch::Sender<bool>,
     held: watch::Receiver<usize>,
 }
 
 impl FaultyStore {
     /// A proxy to the store of `settings`.
-    pub async fn before(settings: &StoreSettings, rule: impl FnMut(&Request<'_>) -> StoreFault + Send + 'static) -> Self {
+    pub async fn before(settings: &ObjectStoreSettings, rule: impl FnMut(&Request<'_>) -> StoreFault + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let upstream = settings.endpoint.clone().unwrap().trim_start_matches("http://").to_owned();
@@ -86,7 +86,7 @@ impl FaultyStore {
                 }
             }
         });
-        Self { settings: StoreSettings { endpoint: Some(endpoint), ..settings.clone() }, gate, held }
+        Self { settings: ObjectStoreSettings { endpoint: Some(endpoint), ..settings.clone() }, gate, held }
     }
 
     /// Waits until a request is held: the run is then stopped in the middle.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backup::config::{Source, StoreSettings, TlsMode};
+use backup::config::{ObjectStoreSettings, SourceSettings, TlsMode};
 use local_parts::find_program;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// An assertion at which the drill waits.
 const SLEEPS: &str = "-- name: sleeps\nSELECT pg_sleep(600)";
 
-pub fn url(source: &Source) -> String {
+pub fn url(source: &SourceSettings) -> String {
     let password = source.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
     format!("postgres://{}:{password}@{}:{}/postgres?sslmode=disable", source.user, source.host, source.port)
 }
@@ -34,7 +34,7 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
 }
 
 /// Waits until the assertion sleeps on `server`, which may change.
-async fn sleeping(server: impl Fn() -> Option<Source>) {
+async fn sleeping(server: impl Fn() -> Option<SourceSettings>) {
     let begun = Instant::now();
     loop {
         if let Some(source) = server()
@@ -50,9 +50,9 @@ async fn sleeping(server: impl Fn() -> Option<Source>) {
     }
 }
 
-fn scratch(parent: &Path) -> Option<Source> {
+fn scratch(parent: &Path) -> Option<SourceSettings> {
     let folder = folders(parent).pop()?;
-    Some(Source {
+    Some(SourceSettings {
         host: folder.display().to_string(),
         port: 5432,
         user: "postgres".into(),
@@ -82,7 +82,7 @@ fn told_to_end(mut running: Served) {
     assert_eq!(status.code(), Some(1));
 }
 
-async fn backed_up() -> (Source, StoreSettings) {
+async fn backed_up() -> (SourceSettings, ObjectStoreSettings) {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 100)").await.unwrap();
     let store = store_settings().await;

@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use backup::{
-    config::StoreSettings, failure::Exit, layout::BackupId, prune::prune, reading::BackupReader, reading::Identities,
-    retention::Reason, run, run::Agent,
+    config::ObjectStoreSettings, failure::Exit, layout::BackupId, prune::prune_backups, reading::BackupReader,
+    reading::Identities, retention::Reason, run, run::Agent,
 };
 use local_parts::shared_object_store;
 use sqlx::Executor;
@@ -48,7 +48,7 @@ async fn pruning_removes_every_version() {
     let agent = agent_in(&source, &store, &NEWEST);
     let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
     assert!(versions_of(&agent, &first.id).await > 0);
-    assert_eq!(prune(&agent, false).await.unwrap().remove, vec![first.id.clone()]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, vec![first.id.clone()]);
     assert_eq!(versions_of(&agent, &first.id).await, 0, "a deletion that leaves a version frees no space");
     assert!(versions_of(&agent, &second.id).await > 0);
 }
@@ -61,7 +61,7 @@ async fn locked_objects_remain_and_do_not_fail_a_run() {
     let client = shared_object_store().await.unwrap().client();
     let bucket = format!("locked-{:08x}", random());
     client.create_bucket().bucket(&bucket).object_lock_enabled_for_bucket(true).send().await.unwrap();
-    let store = StoreSettings { bucket, ..open.clone() };
+    let store = ObjectStoreSettings { bucket, ..open.clone() };
     let mut changes = NEWEST.to_vec();
     changes.extend([
         ("BACKUP_STORE_OBJECT_LOCK", "compliance"),
@@ -71,7 +71,7 @@ async fn locked_objects_remain_and_do_not_fail_a_run() {
     let agent = agent_in(&source, &store, &changes);
     let first = take(&agent).await.unwrap();
     let second = take(&agent).await.unwrap();
-    let plan = prune(&agent, false).await.unwrap();
+    let plan = prune_backups(&agent, false).await.unwrap();
     assert_eq!(plan.remove, vec![]);
     let reasons = |id: &BackupId| plan.keep.iter().find(|kept| kept.id == *id).unwrap().reasons.clone();
     assert!(reasons(&first.id).contains(&Reason::Locked) && !reasons(&first.id).contains(&Reason::Last));

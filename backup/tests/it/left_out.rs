@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use backup::config::Source;
+use backup::config::SourceSettings;
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -29,7 +29,7 @@ async fn objects_hidden_from_the_role_are_listed_everywhere() {
     session.execute(subscribe).await.unwrap();
     let create = format!("CREATE ROLE {role} LOGIN BYPASSRLS PASSWORD 'hunter2'; GRANT pg_read_all_data TO {role}");
     session.execute(AssertSqlSafe(create)).await.unwrap();
-    let limited = Source { user: role.clone(), password: Some("hunter2".to_owned().into()), ..place.clone() };
+    let limited = SourceSettings { user: role.clone(), password: Some("hunter2".to_owned().into()), ..place.clone() };
     let (store, folder) = (store_settings().await, tempfile::tempdir().unwrap());
     let textfile = folder.path().join("backup.prom");
     let changes = [("BACKUP_METRICS_TEXTFILE", textfile.to_str().unwrap())];

@@ -1,7 +1,7 @@
 //! Databases whose locale is not the server's: of ICU (PostgreSQL 15 and newer), and built in (17 and newer). The agent and the
 //! script without the agent create them with the same provider, locale and rules.
 
-use backup::{config::Source, restore};
+use backup::{config::SourceSettings, restore};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio_util::sync::CancellationToken;
 
@@ -21,13 +21,13 @@ const LOCALES: [(&str, u32, &[&str]); 3] = [
 ];
 
 /// The options of pg_dump's CREATE DATABASE statement.
-fn created(place: &Source) -> String {
+fn created(place: &SourceSettings) -> String {
     let dump = String::from_utf8(tool("pg_dump", place, &["--schema-only", "--create"])).unwrap();
     let statement = dump.lines().find(|line| line.starts_with("CREATE DATABASE ")).unwrap();
     statement.split_once(" WITH ").unwrap().1.to_owned()
 }
 
-async fn version(place: &Source) -> (u32, bool) {
+async fn version(place: &SourceSettings) -> (u32, bool) {
     let query =
         "SELECT current_setting('server_version_num')::int4, EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')";
     let (version, icu): (i32, bool) = sqlx::query_as(query).fetch_one(&mut connect(place).await).await.unwrap();
@@ -59,9 +59,9 @@ async fn locales_of_every_provider_are_restored() {
         let agent = agent_in(&source, &store, &[]);
         let manifest = take(&agent).await.unwrap();
         let reader = reader(&agent.store, &manifest);
-        let opened = restore::open(&reader, None).await.unwrap();
+        let opened = restore::open_database(&reader, None).await.unwrap();
         let again = format!("{name}_again");
-        restore::restore(&reader, &opened, &full(&target, &again), &CancellationToken::new()).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&target, &again), &CancellationToken::new()).await.unwrap();
         let stock = format!("{name}_stock");
         let (done, text) = by_hand(&store, &target, &[&manifest.id.to_string(), &name, &stock], &[]);
         assert!(done, "{text}");

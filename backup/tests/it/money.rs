@@ -3,9 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use backup::{
-    config::Source,
-    restore::{self, Options},
-    verify::Place,
+    config::SourceSettings,
+    restore::{self, RestoreOptions},
+    verify::DrillPlace,
 };
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
@@ -37,7 +37,7 @@ fn compile_locale(folder: &Path) -> bool {
     folder.join(LOCALE).join("LC_MONETARY").exists()
 }
 
-fn dumped(place: &Source) -> Vec<String> {
+fn dumped(place: &SourceSettings) -> Vec<String> {
     let text = String::from_utf8(tool("pg_dump", place, &[])).unwrap();
     text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()
 }
@@ -61,11 +61,11 @@ async fn money_is_restored_under_the_databases_locale() {
     let agent = agent_in(&place, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    let options = Options { jobs: 8, ..full(&place, "money_again") };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    let options = RestoreOptions { jobs: 8, ..full(&place, "money_again") };
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(dumped(&place.with_database("money_again")), expected);
-    let verdict = drill(&reader, &drill_options(Place::Given(place.clone()), &[])).await;
+    let verdict = drill(&reader, &drill_options(DrillPlace::Given(place.clone()), &[])).await;
     assert!(verdict.passed && verdict.rows_compared == 3, "{verdict:?}");
     let (done, text) = by_hand(&store, &place, &[&manifest.id.to_string(), "money", "money_stock"], &[]);
     assert!(done, "{text}");

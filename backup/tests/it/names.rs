@@ -33,9 +33,9 @@ async fn a_databases_name_is_never_read_as_anything_else() {
     assert!(manifest.is_complete() && manifest.databases.len() == NAMES.len() + 1, "{:?}", manifest.failed);
     let reader = reader(&agent.store, &manifest);
     for name in NAMES {
-        let opened = restore::open(&reader, Some(name)).await.unwrap();
+        let opened = restore::open_database(&reader, Some(name)).await.unwrap();
         let (again, stock) = (format!("{name} again"), format!("{name} stock"));
-        restore::restore(&reader, &opened, &full(&server, &again), &CancellationToken::new()).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&server, &again), &CancellationToken::new()).await.unwrap();
         let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), name, &stock], &[]);
         assert!(done, "{name}: {text}");
         for restored in [again, stock] {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use backup::config::StoreSettings;
+use backup::config::ObjectStoreSettings;
 use local_parts::{Postgres, SharedPostgres, find_program};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -48,7 +48,7 @@ async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
 }
 
 /// Backs up a server with two databases and user tables in `postgres`, and stops it. Returns the role that owns a table.
-async fn lost(store: &StoreSettings) -> String {
+async fn lost(store: &ObjectStoreSettings) -> String {
     let lost = Postgres::start(SharedPostgres::options()).await.unwrap();
     let lost_source = source(&lost.url());
     let role = format!("shop_{:08x}", random());

@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use backup::{
-    restore::Options,
-    verify::{self, Place, ScratchSettings},
+    restore::RestoreOptions,
+    verify::{self, DrillPlace, ScratchSettings},
 };
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
@@ -36,7 +36,7 @@ async fn an_index_that_reads_another_table_contains_its_rows() {
     let reader = reader(&agent.store, &manifest);
     let (server, name) = (other_server().await, format!("lookup_{:08x}", random()));
     // One session takes the longest tasks first, so the dictionary comes last.
-    restore_with(&reader, &Options { jobs: 1, ..options(&server, &name) }).await.unwrap();
+    restore_with(&reader, &RestoreOptions { jobs: 1, ..options(&server, &name) }).await.unwrap();
     let mut restored = connect(&server.with_database(&name)).await;
     restored.execute("SET enable_seqscan = off").await.unwrap();
     let found = "SELECT count(*) FROM a_large WHERE word_of(id) = 'word 3'";
@@ -89,8 +89,8 @@ async fn configuration_tables_are_filled_in_the_order_of_their_keys() {
     let agent = agent_in(&place, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    restore_with(&reader, &Options { jobs: 8, ..options(&server, "keyed_again") }).await.unwrap();
-    let verdict = drill(&reader, &drill_options(Place::Given(server.clone()), &[])).await;
+    restore_with(&reader, &RestoreOptions { jobs: 8, ..options(&server, "keyed_again") }).await.unwrap();
+    let verdict = drill(&reader, &drill_options(DrillPlace::Given(server.clone()), &[])).await;
     assert!(verdict.passed && verdict.rows_compared == 120_001, "{verdict:?}");
     let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), "keyed", "keyed_stock"], &[]);
     assert!(done, "{text}");
@@ -120,10 +120,11 @@ async fn a_drill_loads_the_libraries_that_extensions_need() {
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
     let with = |preload: Vec<String>| {
-        let place = Place::Scratch(ScratchSettings { server_folder: server_folder(), preload, ..ScratchSettings::default() });
+        let place =
+            DrillPlace::Scratch(ScratchSettings { server_folder: server_folder(), preload, ..ScratchSettings::default() });
         drill_options(place, &[])
     };
-    let fault = verify::verify(&reader, &with(Vec::new()), &CancellationToken::new()).await.unwrap_err().to_string();
+    let fault = verify::verify_backup(&reader, &with(Vec::new()), &CancellationToken::new()).await.unwrap_err().to_string();
     assert!(fault.contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{fault}");
     let verdict = drill(&reader, &with(vec!["pg_stat_statements".into()])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);

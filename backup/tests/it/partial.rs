@@ -1,6 +1,6 @@
 //! Output of pg_dump other than one table's rows into that table, and databases that cannot be read while others can.
 
-use backup::{failure::Exit, prune::prune, restore, verify::Place};
+use backup::{failure::Exit, prune::prune_backups, restore, verify::DrillPlace};
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,10 @@ async fn partitions_loaded_through_their_root_are_restored() {
     let agent = agent_in(&origin, &store, &[("BACKUP_COMPRESSION_LEVEL", "1")]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let name = format!("hashed_{:08x}", random());
-    let options = restore::Options { jobs: 8, ..full(&server, &name) };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    let options = restore::RestoreOptions { jobs: 8, ..full(&server, &name) };
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     let expected = control(&origin, &server, &format!("{name}_control")).await;
     // The hashes on this server differ from the first one, so only the whole tree can be compared.
     let sums = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM (SELECT id, mood, note FROM moods UNION ALL SELECT a, mood, kind::text FROM deep) t";
@@ -55,7 +55,7 @@ async fn partitions_loaded_through_their_root_are_restored() {
     assert!(found[0] == found[1] && found[1] == found[2], "{found:?}");
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed && verdict.rows_compared == 21_001, "{:?}", verdict.faults);
-    let verdict = drill(&reader, &drill_options(Place::Given(server.clone()), &[])).await;
+    let verdict = drill(&reader, &drill_options(DrillPlace::Given(server.clone()), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);
 
     let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), &origin.database, &format!("{name}_stock")], &[]);
@@ -70,7 +70,7 @@ async fn partitions_loaded_through_their_root_are_restored() {
         let part = format!("{name}_{table}");
         let mut options = full(&server, &part);
         options.selection.tables = vec![table.parse().unwrap()];
-        restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+        restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
         let count = format!("SELECT count(*) FROM {table}");
         let count: i64 =
             sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut connect(&server.with_database(&part)).await).await.unwrap();
@@ -121,12 +121,13 @@ async fn a_failed_database_does_not_fail_the_others() {
     let mut keeper = connect(&server.with_database("held")).await;
     keeper.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let manifest = take(&agent).await.unwrap();
-    let names =
-        |databases: &[backup::manifest::Database]| databases.iter().map(|database| database.name.clone()).collect::<Vec<_>>();
+    let names = |databases: &[backup::manifest::ManifestDatabase]| {
+        databases.iter().map(|database| database.name.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(names(&manifest.databases), ["good", "postgres"]);
     assert!(manifest.failed.len() == 1 && manifest.failed[0].database == "held", "{:?}", manifest.failed);
     assert!(manifest.failed[0].reason.contains("BACKUP_LOCK_WAIT"), "{:?}", manifest.failed);
-    assert_eq!(prune(&agent, true).await.unwrap_err().exit, Exit::Refused, "the last complete backup remains");
+    assert_eq!(prune_backups(&agent, true).await.unwrap_err().exit, Exit::Refused, "the last complete backup remains");
     let refused = take(&agent_in(&server, &store, &[&changes[1..], &[("BACKUP_DATABASES", "held")]].concat())).await.unwrap_err();
     assert!(refused.passing, "with one database the whole attempt fails: {refused}");
 
@@ -146,7 +147,7 @@ async fn a_failed_database_does_not_fail_the_others() {
     assert!(verdict.passed && verdict.left_out.iter().any(|line| line.contains("held FAILED")), "{verdict:?}");
     keeper.execute("ROLLBACK").await.unwrap();
     assert_eq!(say(&["run"]).0, 0);
-    prune(&agent, false).await.unwrap();
+    prune_backups(&agent, false).await.unwrap();
     let catalogue = agent.catalogue().await.unwrap();
     assert!(catalogue.backups().count() > 0 && catalogue.backups().all(|(manifest, _)| manifest.is_complete()));
 }
@@ -200,14 +201,14 @@ async fn settings_precede_rows_and_in_order_keeps_the_order() {
     let agent = agent_in(&origin, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let (server, name) = (other_server().await, format!("ordered_{:08x}", random()));
-    let options = |name: &str, in_order| restore::Options { jobs: 8, in_order, ..full(&server, name) };
+    let options = |name: &str, in_order| restore::RestoreOptions { jobs: 8, in_order, ..full(&server, name) };
     let stock = format!("{name}_stock");
     // Many sessions fill the table that uses the words first. Its refused rows are written again after the words.
     let many = format!("{name}_many");
     for (name, in_order) in [(&name, true), (&many, false)] {
-        restore::restore(&reader, &opened, &options(name, in_order), &CancellationToken::new()).await.unwrap();
+        restore::restore_database(&reader, &opened, &options(name, in_order), &CancellationToken::new()).await.unwrap();
     }
     let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), &origin.database, &stock], &[]);
     assert!(done, "{text}");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backup::config::{Source, StoreSettings};
+use backup::config::{ObjectStoreSettings, SourceSettings};
 use local_parts::free_ports;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Executor;
@@ -25,14 +25,14 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The program with the settings of a job and no other environment.
-pub fn program(source: &Source, store: &StoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
+pub fn program(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
     command.env_clear().envs(settings(source, store, changes)).args(arguments);
     command
 }
 
 /// Runs the command to its end. Its output must not contain a secret.
-pub fn ended(mut command: Command, store: &StoreSettings) -> (i32, String) {
+pub fn ended(mut command: Command, store: &ObjectStoreSettings) -> (i32, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     for secret in [keys(store).1, SIGNING_SEED, "hunter2"] {

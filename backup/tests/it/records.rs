@@ -11,9 +11,9 @@ use backup::{
     layout::BackupId,
     manifest::{
         self, Abandoned, Manifest, Start, Verification,
-        sign::{Kind, Signing},
+        sign::{SignedKind, Signing},
     },
-    prune::prune,
+    prune::prune_backups,
     run::Agent,
     store::Replace,
 };
@@ -60,11 +60,11 @@ async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: ji
         host: "elsewhere".into(),
         keep_newest: None,
     };
-    put(agent, &agent.layout.start(&id), signing.seal(Kind::Start, &start).unwrap()).await;
+    put(agent, &agent.layout.start(&id), signing.seal(SignedKind::Start, &start).unwrap()).await;
     let mut manifest = Manifest { id: id.clone(), started_at, finished_at: started_at, sequence, ..like.clone() };
     manifest.databases.iter_mut().for_each(|database| database.snapshot_at = started_at);
     let outcome = manifest::AttemptEnd::Committed(Box::new(manifest));
-    put(agent, &agent.layout.manifest(&id), signing.seal(Kind::Outcome, &outcome).unwrap()).await;
+    put(agent, &agent.layout.manifest(&id), signing.seal(SignedKind::Outcome, &outcome).unwrap()).await;
     id
 }
 
@@ -77,7 +77,7 @@ async fn foreign_records_are_reported_and_ignored() {
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
     let changed = String::from_utf8(genuine.clone()).unwrap().replacen("\"rows\":100", "\"rows\":999", 1).into_bytes();
     let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
-    let forged = stranger.seal(Kind::Outcome, &outcome).unwrap();
+    let forged = stranger.seal(SignedKind::Outcome, &outcome).unwrap();
     let cut = genuine[..genuine.len() / 2].to_vec();
     let key = agent.layout.manifest(&second.id);
     let mut newest = first.id.clone();
@@ -89,7 +89,7 @@ async fn foreign_records_are_reported_and_ignored() {
         assert_eq!(doubts(&catalogue), [key.as_str()], "{what}");
         assert_eq!(catalogue.newest().unwrap().0.id, newest, "{what}: the trusted backup is the newest");
         assert_eq!(catalogue.find(Some(&second.id)).unwrap_err().exit, Exit::Damaged, "{what}");
-        assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused, "{what}");
+        assert_eq!(prune_backups(&agent, false).await.unwrap_err().exit, Exit::Refused, "{what}");
         // A foreign record must not prevent the next backup, or remove the objects of the untrusted one.
         let third = take(&agent).await.unwrap();
         newest = third.id;
@@ -111,7 +111,7 @@ async fn a_newer_untrusted_backup_is_reported() {
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
     let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
     let genuine = agent.store.get(&agent.layout.manifest(&second.id), 1 << 20).await.unwrap().to_vec();
-    put(&agent, &agent.layout.manifest(&second.id), stranger.seal(Kind::Outcome, &outcome).unwrap()).await;
+    put(&agent, &agent.layout.manifest(&second.id), stranger.seal(SignedKind::Outcome, &outcome).unwrap()).await;
     let server = find_program("initdb").unwrap().parent().unwrap().display().to_string();
     let call = |more: &[(&str, &str)], arguments: &[&str]| {
         let changes = [&[("BACKUP_SERVER_FOLDER", server.as_str())], more].concat();
@@ -151,7 +151,7 @@ async fn a_newer_untrusted_backup_is_reported() {
     let record = async |manifest: &Manifest, signing: &Signing| {
         let verification = drilled(manifest, manifest.finished_at, true);
         let key = agent.layout.verification(&manifest.id, manifest.finished_at, random());
-        put(&agent, &key, signing.seal(Kind::Verification, &verification).unwrap()).await;
+        put(&agent, &key, signing.seal(SignedKind::Verification, &verification).unwrap()).await;
     };
     record(&first, &Signing::parse(SIGNING_SEED).unwrap()).await;
     let (log, _) = call(&[], &["export", "--verified"]);
@@ -174,7 +174,7 @@ async fn the_newest_backup_does_not_depend_on_a_clock() {
     let third = take(&agent).await.unwrap();
     assert!(third.id < odd && third.sequence == 3, "{} {}", third.id, third.sequence);
     assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, third.id);
-    let refused = prune(&agent, false).await.unwrap_err();
+    let refused = prune_backups(&agent, false).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.to_string().contains("clock"), "{refused}");
     // The clock was behind: by its name it is older, by its number it is newer.
     let behind = first.started_at.checked_sub(jiff::SignedDuration::from_hours(48)).unwrap();
@@ -229,7 +229,7 @@ async fn a_removal_by_retention_is_not_a_gap() {
     planted.push(plant(&agent, &signing, &like, Timestamp::now(), 5).await);
     let doctor = || ended(program(&source, &store, &weekly, &["doctor"]), &store);
     assert_eq!(doctor().0, 0);
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [planted[0].clone(), planted[2].clone()]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [planted[0].clone(), planted[2].clone()]);
     let (status, text) = doctor();
     assert_eq!(status, 0, "{text}");
 }
@@ -261,7 +261,7 @@ async fn a_backup_whose_last_drill_failed_is_not_verified() {
     let drill = async |name: i64, finished: i64, passed: bool| {
         let verification = drilled(&manifest, at(finished), passed);
         let key = agent.layout.verification(&manifest.id, at(name), random());
-        agent.record(Kind::Verification, &key, &verification).await.unwrap();
+        agent.record(SignedKind::Verification, &key, &verification).await.unwrap();
         let catalogue = agent.catalogue().await.unwrap();
         let (_, attempt) = catalogue.newest().unwrap();
         let times: Vec<_> = attempt.verifications.iter().map(|verification| verification.finished_at).collect();
@@ -300,10 +300,10 @@ async fn an_early_failure_holds_retention_back() {
     assert!(attempt.start.is_none() && attempt.sequence() == Some(3) && *newest != second.id, "{attempt:?}");
     assert_eq!(catalogue.next_sequence(), 4);
     assert_eq!(catalogue.gaps(u32::MAX), Vec::<u64>::new());
-    assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused);
+    assert_eq!(prune_backups(&agent, false).await.unwrap_err().exit, Exit::Refused);
     let fourth = take(&agent).await.unwrap();
     assert_eq!(fourth.sequence, 4);
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [first.id, second.id]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [first.id, second.id]);
     let left: Vec<_> = agent.catalogue().await.unwrap().attempts.into_keys().collect();
     assert_eq!(left, [fourth.id], "failures older than every remaining backup are removed");
 }
@@ -322,13 +322,13 @@ async fn records_of_failed_attempts_expire_by_number() {
         let id = BackupId::new(started_at, 9);
         let abandoned =
             Abandoned { format: 1, id: id.clone(), sequence: Some(sequence), at: started_at, reason: "a test".into() };
-        let record = signing.seal(Kind::Outcome, &manifest::AttemptEnd::Abandoned(abandoned)).unwrap();
+        let record = signing.seal(SignedKind::Outcome, &manifest::AttemptEnd::Abandoned(abandoned)).unwrap();
         put(&agent, &agent.layout.manifest(&id), record).await;
         id
     };
     let (older, between) = (failed(at(5), 11).await, failed(at(-5), 13).await);
     let keep_two = agent_in(&source, &agent.job.store, &[NEWEST.as_slice(), &[("BACKUP_KEEP_LAST", "2")]].concat());
-    assert_eq!(prune(&keep_two, false).await.unwrap().remove, [like.id]);
+    assert_eq!(prune_backups(&keep_two, false).await.unwrap().remove, [like.id]);
     let left: Vec<_> = agent.catalogue().await.unwrap().in_order().map(|(id, _)| id.clone()).collect();
     assert_eq!(left, [kept, between, newest], "{older} is older than every backup");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backup::restore::{self, Options};
+use backup::restore::{self, RestoreOptions};
 use local_parts::{Postgres, PostgresOptions, find_program};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ const SKIPPED: &str =
     "skipped: set POSTGRES_SOURCE to PostgreSQL's source of the server's version (apt-get source postgresql-15)";
 
 /// Runs the files of the schedule in order. Files that need an extra library of the tests fail and are skipped.
-fn fill(regress: &Path, place: &backup::config::Source) {
+fn fill(regress: &Path, place: &backup::config::SourceSettings) {
     let schedule = std::fs::read_to_string(regress.join("parallel_schedule")).unwrap();
     let tests = schedule.lines().filter_map(|line| line.strip_prefix("test: ")).flat_map(str::split_whitespace);
     for test in tests.filter(|test| *test != "tablespace") {
@@ -56,10 +56,10 @@ async fn the_regression_database_is_restored() {
     let agent = agent_in(&place, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let expected = control(&place, &place, "regression_control").await;
-    let options = Options { jobs: 8, ..full(&place, "regression_again") };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    let options = RestoreOptions { jobs: 8, ..full(&place, "regression_again") };
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(schema(&place.with_database("regression_again")), schema(&expected));
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);

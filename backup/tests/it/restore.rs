@@ -1,10 +1,10 @@
 //! Restores to a real server: complete, partial, and invalid ones.
 
 use backup::{
-    config::Source,
+    config::SourceSettings,
     manifest::Manifest,
     reading::{BackupReader, Identities},
-    restore::{self, Options, Report, RestoreError, Selection},
+    restore::{self, RestoreError, RestoreOptions, RestoreReport, Selection},
     store::{Replace, Store},
 };
 use local_parts::find_program;
@@ -30,8 +30,8 @@ const SHOP: &str = "
     SELECT lo_from_bytea(70001, decode(repeat('00ff', 5000), 'hex')), lo_create(70002);
 ";
 
-pub fn options(server: &Source, target: &str) -> Options {
-    Options {
+pub fn options(server: &SourceSettings, target: &str) -> RestoreOptions {
+    RestoreOptions {
         server: server.clone(),
         target: Some(target.to_owned()),
         replace: false,
@@ -48,9 +48,9 @@ pub fn options(server: &Source, target: &str) -> Options {
     }
 }
 
-pub async fn restore_with(reader: &BackupReader, options: &Options) -> Result<Report, RestoreError> {
-    let opened = restore::open(reader, None).await?;
-    restore::restore(reader, &opened, options, &CancellationToken::new()).await
+pub async fn restore_with(reader: &BackupReader, options: &RestoreOptions) -> Result<RestoreReport, RestoreError> {
+    let opened = restore::open_database(reader, None).await?;
+    restore::restore_database(reader, &opened, options, &CancellationToken::new()).await
 }
 
 pub fn reader(store: &Store, manifest: &Manifest) -> BackupReader {
@@ -58,7 +58,7 @@ pub fn reader(store: &Store, manifest: &Manifest) -> BackupReader {
 }
 
 /// A database restored on another server, and its report.
-async fn shop(shape: Shape, change: impl FnOnce(&mut Options)) -> (Source, Report) {
+async fn shop(shape: Shape, change: impl FnOnce(&mut RestoreOptions)) -> (SourceSettings, RestoreReport) {
     let (source, mut session) = database().await;
     session.execute(SHOP).await.unwrap();
     let store = store().await;
@@ -108,7 +108,7 @@ async fn a_large_table_is_filled_by_all_sessions_then_analysed() {
     let server = other_server().await;
     for (jobs, analyze) in [(1, true), (3, true), (3, false)] {
         let name = format!("large_{:08x}", random());
-        let report = restore_with(&reader, &Options { jobs, analyze, ..options(&server, &name) }).await.unwrap();
+        let report = restore_with(&reader, &RestoreOptions { jobs, analyze, ..options(&server, &name) }).await.unwrap();
         assert!(report.raw_bytes > 4 << 20, "{}", report.raw_bytes);
         assert_eq!((report.tables, report.rows), (2, 50_001));
         let mut session = connect(&server.with_database(&name)).await;
@@ -158,7 +158,7 @@ async fn a_schema_lists_objects_taken_from_other_schemas() {
     let manifest = twin::write(&store, &[source], Shape::default()).await;
     let (server, name) = (other_server().await, format!("part_{:08x}", random()));
     let selection = Selection { schemas: vec!["ours".into()], ..Selection::default() };
-    let options = Options { selection, ..options(&server, &name) };
+    let options = RestoreOptions { selection, ..options(&server, &name) };
     let report = restore_with(&reader(&store, &manifest), &options).await.unwrap();
     let part = report.part.unwrap();
     let sorted = |mut names: Vec<String>| {
@@ -195,7 +195,7 @@ async fn mutual_foreign_keys_are_restored_by_many_sessions() {
     let (reader, server) = (reader(&store, &manifest), other_server().await);
     for _ in 0..RESTORES {
         let name = format!("rings_{:08x}", random());
-        let report = restore_with(&reader, &Options { jobs: 8, ..options(&server, &name) }).await.unwrap();
+        let report = restore_with(&reader, &RestoreOptions { jobs: 8, ..options(&server, &name) }).await.unwrap();
         assert_eq!(report.rows, 2 * 2000 * PAIRS as u64);
         let mut session = connect(&server.with_database(&name)).await;
         let keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated";
@@ -280,7 +280,7 @@ async fn every_problem_is_reported_before_any_change() {
     let server = other_server().await;
     let taken = format!("taken_{:08x}", random());
     connect(&server).await.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {taken}"))).await.unwrap();
-    let options = Options { owners: true, privileges: true, ..options(&server, &taken) };
+    let options = RestoreOptions { owners: true, privileges: true, ..options(&server, &taken) };
     let told = restore_with(&reader(&store, &manifest), &options).await.unwrap_err().to_string();
     for part in [&format!("already has a database \"{taken}\""), &format!("no role {role}")] {
         assert!(told.contains(part), "{told}");
@@ -291,18 +291,18 @@ async fn every_problem_is_reported_before_any_change() {
     assert_eq!(there.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 1);
 
     // The server would truncate the name at the last step.
-    let long = Options { target: Some("ü".repeat(32)), owners: false, privileges: false, ..options.clone() };
+    let long = RestoreOptions { target: Some("ü".repeat(32)), owners: false, privileges: false, ..options.clone() };
     let told = restore_with(&reader(&store, &manifest), &long).await.unwrap_err();
     assert!(matches!(told, RestoreError::Preflight(_)) && told.to_string().contains("has 64 bytes"), "{told}");
 
     // A locale that exists only on the old machine.
     let (reader, name) = (reader(&store, &manifest), format!("abroad_{:08x}", random()));
-    let mut opened = restore::open(&reader, None).await.unwrap();
+    let mut opened = restore::open_database(&reader, None).await.unwrap();
     let entry = opened.toc.entries.iter_mut().find(|entry| entry.kind == "DATABASE").unwrap();
     let abroad = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'xx_YY.UTF-8';";
     entry.definition = abroad.into();
-    let options = Options { owners: false, privileges: false, target: Some(name), ..options };
-    let told = restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
+    let options = RestoreOptions { owners: false, privileges: false, target: Some(name), ..options };
+    let told = restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(told, RestoreError::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
 }
 

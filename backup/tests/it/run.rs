@@ -77,7 +77,7 @@ async fn a_backup_in_page_ranges_is_restored_unchanged() {
         (manifest.clone(), attempt.clone())
     };
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest).unwrap();
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let table = |name: &str| -> &manifest::Table { opened.contents.tables.iter().find(|table| table.name == name).unwrap() };
     assert!(table("movements").pieces.len() > 3, "a large table is read in page ranges");
     assert!(table("nothing_yet").pieces.is_empty());

@@ -1,6 +1,6 @@
 //! Settings of databases and roles that change how values are read, which role a session has, and what runs at its login.
 
-use backup::{config::Source, restore, verify::Place};
+use backup::{config::SourceSettings, restore, verify::DrillPlace};
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,8 @@ async fn settings_of_a_database_change_no_value() {
     if !xml {
         println!("skipped values of xml: the server is built without libxml");
     }
-    let sum = async |place: Source| sqlx::query_scalar::<_, String>(SUMS).fetch_one(&mut connect(&place).await).await.unwrap();
+    let sum =
+        async |place: SourceSettings| sqlx::query_scalar::<_, String>(SUMS).fetch_one(&mut connect(&place).await).await.unwrap();
     let expected = sum(place.clone()).await;
     session.execute("CREATE ROLE powerless").await.unwrap();
     for setting in HOSTILE {
@@ -78,8 +79,8 @@ async fn settings_of_a_database_change_no_value() {
     let agent = agent_in(&place, &store, &[("BACKUP_ATTEMPTS", "1")]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&place.with_database("postgres"), "again"), &CancellationToken::new())
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&place.with_database("postgres"), "again"), &CancellationToken::new())
         .await
         .unwrap();
     let (done, text) = by_hand(&store, &place.with_database("postgres"), &[&manifest.id.to_string(), "hostile", "stock"], &[]);
@@ -113,10 +114,10 @@ async fn the_role_of_a_databases_sessions_does_not_stop_a_restore() {
     let agent = agent_in(&place, &store, &[("BACKUP_ATTEMPTS", "1")]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let server = place.with_database("postgres");
-    restore::restore(&reader, &opened, &full(&server, "again"), &CancellationToken::new()).await.unwrap();
-    for place in [scratch(), Place::Given(server.clone())] {
+    restore::restore_database(&reader, &opened, &full(&server, "again"), &CancellationToken::new()).await.unwrap();
+    for place in [scratch(), DrillPlace::Given(server.clone())] {
         let verdict = drill(&reader, &drill_options(place, &[])).await;
         assert!(verdict.passed && verdict.rows_compared == 2, "{verdict:?}");
     }
@@ -152,10 +153,10 @@ async fn triggers_of_a_login_do_not_run_in_a_restore() {
         let agent = agent_in(&place, &store, &[("BACKUP_ATTEMPTS", "1")]);
         let manifest = take(&agent).await.unwrap();
         let reader = reader(&agent.store, &manifest);
-        let opened = restore::open(&reader, None).await.unwrap();
+        let opened = restore::open_database(&reader, None).await.unwrap();
         let name = format!("again_{refusing}");
-        restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
-        for place in [scratch(), Place::Given(server.clone())] {
+        restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+        for place in [scratch(), DrillPlace::Given(server.clone())] {
             let verdict = drill(&reader, &drill_options(place, &[])).await;
             assert!(verdict.passed, "{refusing}: {:?}", verdict.faults);
         }

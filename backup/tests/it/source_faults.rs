@@ -8,7 +8,7 @@ use std::{
 
 use age::secrecy::ExposeSecret;
 use backup::{
-    config::{Source, StoreSettings},
+    config::{ObjectStoreSettings, SourceSettings},
     failure::Exit,
     manifest::Manifest,
     reading::{BackupReader, Identities},
@@ -39,7 +39,7 @@ struct InTheMiddle {
     run: tokio::task::JoinHandle<backup::failure::Result<Manifest>>,
 }
 
-async fn in_the_middle(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
+async fn in_the_middle(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
     let slow =
         FaultyStore::before(
             store,
@@ -71,7 +71,7 @@ pub async fn until(session: &mut PgConnection, query: &str) {
 /// Number and checksum of a table's rows in a backup.
 async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<(u64, String)> {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     opened.contents.tables.iter().find(|found| found.name == table).map(|table| (table.rows, table.checksum.clone()))
 }
 

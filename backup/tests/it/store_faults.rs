@@ -10,11 +10,11 @@ use std::{
 };
 
 use backup::{
-    config::Source,
+    config::SourceSettings,
     failure::Exit,
     layout::BackupId,
     run::Agent,
-    verify::{self, Place},
+    verify::{self, DrillPlace},
 };
 use sqlx::Executor;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ const NOISE: &str = "CREATE TABLE noise (a text);
     INSERT INTO noise SELECT (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') FROM generate_series(1, 40) k)
     FROM generate_series(1, 4000) n";
 
-async fn noise() -> Source {
+async fn noise() -> SourceSettings {
     let (source, mut session) = database().await;
     session.execute(NOISE).await.unwrap();
     source
@@ -190,10 +190,10 @@ async fn a_restore_resumes_a_broken_transfer() {
         let name = format!("back_{:08x}", random());
         let report = restore_with(&reader, &options(&server, &name)).await.unwrap_or_else(|told| panic!("{what}: {told}"));
         assert_eq!(report.rows, 4000, "{what}");
-        let place = Place::Given(server.clone());
-        let options = verify::Options { place, assertions: Vec::new(), jobs: 2, client_folder: tools() };
+        let place = DrillPlace::Given(server.clone());
+        let options = verify::VerifyOptions { place, assertions: Vec::new(), jobs: 2, client_folder: tools() };
         let (reader, _faulty) = through(fault, times).await;
-        let verdict = verify::verify(&reader, &options, &CancellationToken::new()).await.unwrap();
+        let verdict = verify::verify_backup(&reader, &options, &CancellationToken::new()).await.unwrap();
         assert!(verdict.passed, "{what}: {:?}", verdict.faults);
     }
     for (what, fault, told) in [

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use backup::{
-    config::{EncryptionMode, ServerEncryption, StoreSettings},
-    metrics::StoreMetrics,
+    config::{EncryptionMode, ObjectStoreSettings, ServerEncryption},
+    metrics::ObjectStoreMetrics,
     store::{Replace, Store},
 };
 use service_kit::metrics::Metrics;
@@ -32,12 +32,12 @@ async fn objects_are_written_with_class_and_key() {
         StoreFault::Answer(403, REFUSED)
     })
     .await;
-    let settings = StoreSettings {
+    let settings = ObjectStoreSettings {
         storage_class: Some("STANDARD_IA".into()),
         encryption: Some(ServerEncryption { mode: EncryptionMode::Kms, key: Some("alias/backups".into()) }),
         ..proxy.settings.clone()
     };
-    let store = Store::new(&settings, StoreMetrics::register(&Metrics::new("backup", "0", None)).unwrap());
+    let store = Store::new(&settings, ObjectStoreMetrics::register(&Metrics::new("backup", "0", None)).unwrap());
     let told = store.put("record", "a".into(), Replace::No).await.unwrap_err().to_string();
     assert!(told.contains("kms:GenerateDataKey"), "{told}");
     assert!(store.put_own("data", "a".into()).await.is_err());

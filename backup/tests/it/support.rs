@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use backup::{
-    config::{Checksums, Credentials, Source, StoreSettings},
+    config::{Checksums, Credentials, ObjectStoreSettings, SourceSettings},
     manifest::sign::Signing,
-    metrics::StoreMetrics,
+    metrics::ObjectStoreMetrics,
     store::Store,
 };
 use local_parts::{Postgres, SharedPostgres, shared_object_store, shared_postgres};
@@ -25,14 +25,14 @@ pub fn signing() -> Signing {
 /// A separate bucket, and a store in it.
 pub async fn store() -> Store {
     let settings = store_settings().await;
-    Store::new(&settings, StoreMetrics::register(&Metrics::new("backup", "0", None)).unwrap())
+    Store::new(&settings, ObjectStoreMetrics::register(&Metrics::new("backup", "0", None)).unwrap())
 }
 
-pub async fn store_settings() -> StoreSettings {
+pub async fn store_settings() -> ObjectStoreSettings {
     let access = shared_object_store().await.unwrap();
     let bucket = format!("backup-{}-{:08x}", std::process::id(), random());
     access.create_bucket(&bucket).await.unwrap();
-    StoreSettings {
+    ObjectStoreSettings {
         endpoint: Some(access.endpoint.clone()),
         region: access.region.clone(),
         bucket,
@@ -57,7 +57,7 @@ pub async fn store_settings() -> StoreSettings {
 }
 
 /// Access key and secret key of the store.
-pub fn keys(store: &StoreSettings) -> (&str, &str) {
+pub fn keys(store: &ObjectStoreSettings) -> (&str, &str) {
     match &store.credentials {
         Credentials::Keys { access, secret, .. } => (access, secret.expose()),
         Credentials::Aws { .. } => panic!("the tests' store has keys"),
@@ -68,23 +68,23 @@ pub fn random() -> u32 {
     uuid::Uuid::new_v4().as_u128() as u32
 }
 
-pub fn source(url: &str) -> Source {
-    Source::parse(&url.to_owned().into()).unwrap()
+pub fn source(url: &str) -> SourceSettings {
+    SourceSettings::parse(&url.to_owned().into()).unwrap()
 }
 
 /// A separate database on the shared server.
-pub async fn database() -> (Source, PgConnection) {
+pub async fn database() -> (SourceSettings, PgConnection) {
     let url = shared_postgres().await.unwrap().create_database().await.unwrap();
     (source(&url), PgConnection::connect(&url).await.unwrap())
 }
 
 /// Another server, with free names of databases and without the roles. The tests of one process share it.
-pub async fn other_server() -> Source {
+pub async fn other_server() -> SourceSettings {
     static SERVER: OnceCell<Postgres> = OnceCell::const_new();
     let server = SERVER.get_or_init(|| async { Postgres::start(SharedPostgres::options()).await.unwrap() }).await;
     source(&server.url())
 }
 
-pub async fn connect(source: &Source) -> PgConnection {
+pub async fn connect(source: &SourceSettings) -> PgConnection {
     PgConnection::connect_with(&source.options()).await.unwrap()
 }

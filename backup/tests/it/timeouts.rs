@@ -59,8 +59,8 @@ async fn timeouts_of_the_server_do_not_end_our_sessions() {
     let target = server.with_database(&name);
     let restoring = tokio::spawn(async move {
         let reader = reader(&agent.store, &manifest);
-        let opened = restore::open(&reader, None).await.unwrap();
-        restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await
+        let opened = restore::open_database(&reader, None).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await
     });
     slow.held().await;
     until(&mut looker, WAITED).await;

@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, io::Write, process::Command};
 use backup::{
     archive,
     checksum::RowChecksum,
-    config::Source,
+    config::SourceSettings,
     dump::LARGE_OBJECT_CHUNK_BYTES,
     layout::{BackupId, Layout},
     manifest::{
-        AttemptEnd, Blob, Compression, Contents, Database, Encryption, FORMAT, Globals, LaneObject, LargeObjects, Manifest,
-        Piece, Server, Table, Totals, sign::Kind,
+        AttemptEnd, Blob, Compression, DatabaseContents, Encryption, FORMAT, Globals, LaneObject, LargeObjects, Manifest,
+        ManifestDatabase, ManifestServer, Piece, Table, Totals, sign::SignedKind,
     },
     session::pin,
     store::{Replace, Store},
@@ -49,7 +49,7 @@ pub struct Twin<'a> {
 }
 
 /// Writes a backup of the databases and returns its manifest.
-pub async fn write(store: &Store, databases: &[Source], shape: Shape) -> Manifest {
+pub async fn write(store: &Store, databases: &[SourceSettings], shape: Shape) -> Manifest {
     let id = BackupId::new(Timestamp::now(), random());
     let mut twin = Twin { store, shape, layout: Layout::new("backups", "test"), id, lane: Vec::new() };
     let manifest = twin.manifest(databases).await;
@@ -58,7 +58,7 @@ pub async fn write(store: &Store, databases: &[Source], shape: Shape) -> Manifes
 }
 
 impl Twin<'_> {
-    async fn manifest(&mut self, databases: &[Source]) -> Manifest {
+    async fn manifest(&mut self, databases: &[SourceSettings]) -> Manifest {
         let started_at = Timestamp::now();
         let mut described = Vec::new();
         for (number, database) in databases.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Twin<'_> {
             program_version: "0".into(),
             started_at,
             finished_at: Timestamp::now(),
-            server: Server {
+            server: ManifestServer {
                 version_number: server_version(&databases[0]).await,
                 version: String::new(),
                 system_identifier: None,
@@ -106,11 +106,11 @@ impl Twin<'_> {
     }
 
     pub async fn put_manifest(&self, manifest: &Manifest) {
-        let record = signing().seal(Kind::Outcome, &AttemptEnd::Committed(Box::new(manifest.clone()))).unwrap();
+        let record = signing().seal(SignedKind::Outcome, &AttemptEnd::Committed(Box::new(manifest.clone()))).unwrap();
         self.store.put(&self.layout.manifest(&self.id), record.into(), Replace::No).await.unwrap();
     }
 
-    async fn database(&mut self, number: usize, source: &Source) -> Database {
+    async fn database(&mut self, number: usize, source: &SourceSettings) -> ManifestDatabase {
         let dumped = tool("pg_dump", source, &["--format=custom", "--compress=0", "--encoding=UTF8"]);
         let toc = archive::Contents::read(&mut dumped.as_slice()).unwrap();
         let mut session = PgConnection::connect_with(&source.options()).await.unwrap();
@@ -120,10 +120,15 @@ impl Twin<'_> {
             tables.push(self.table(&mut session, entry).await);
         }
         let large_objects = self.large_objects(&mut session).await;
-        let contents =
-            Contents { format: FORMAT, backup: self.id.clone(), database: source.database.clone(), tables, large_objects };
+        let contents = DatabaseContents {
+            format: FORMAT,
+            backup: self.id.clone(),
+            database: source.database.clone(),
+            tables,
+            large_objects,
+        };
         let total = |count: fn(&Table) -> u64| contents.tables.iter().map(count).sum();
-        Database {
+        ManifestDatabase {
             name: source.database.clone(),
             snapshot_at: Timestamp::now(),
             wal_position: None,
@@ -215,7 +220,7 @@ impl Twin<'_> {
         Piece { lane: 0, offset, bytes: stored.len() as u64, sha256: sha256(&stored), raw_bytes: raw.len() as u64, rows }
     }
 
-    async fn globals(&self, source: &Source) -> Blob {
+    async fn globals(&self, source: &SourceSettings) -> Blob {
         let script = tool("pg_dumpall", source, &["--globals-only"]);
         self.blob(self.layout.globals(&self.id), &script).await
     }
@@ -249,13 +254,13 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Runs a client tool of this machine on a database.
-pub fn tool(name: &str, source: &Source, arguments: &[&str]) -> Vec<u8> {
+pub fn tool(name: &str, source: &SourceSettings, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(find_program(name).unwrap()).args(arguments).envs(source.environment()).output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-async fn server_version(source: &Source) -> u32 {
+async fn server_version(source: &SourceSettings) -> u32 {
     let mut session = PgConnection::connect_with(&source.options()).await.unwrap();
     let version: i32 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::int4").fetch_one(&mut session).await.unwrap();

@@ -4,11 +4,11 @@ use std::{path::PathBuf, process::Command};
 
 use age::secrecy::ExposeSecret;
 use backup::{
-    manifest::{Contents, Manifest, Verification},
+    manifest::{DatabaseContents, Manifest, Verification},
     reading::{BackupReader, Identities},
     run::Agent,
     store::{Replace, Store},
-    verify::{self, AssertionFile, Options, Place, ScratchSettings},
+    verify::{self, AssertionFile, DrillPlace, ScratchSettings, VerifyOptions},
 };
 use local_parts::find_program;
 use sqlx::{AssertSqlSafe, Executor};
@@ -39,22 +39,22 @@ const ASSERTIONS: &str = "\
 SELECT sum(amount) AS sum FROM public.balances HAVING sum(amount) <> 0;
 ";
 
-pub fn scratch() -> Place {
-    Place::Scratch(ScratchSettings { server_folder: server_folder(), ..ScratchSettings::default() })
+pub fn scratch() -> DrillPlace {
+    DrillPlace::Scratch(ScratchSettings { server_folder: server_folder(), ..ScratchSettings::default() })
 }
 
 pub fn server_folder() -> Option<PathBuf> {
     find_program("initdb").unwrap().parent().map(Into::into)
 }
 
-pub fn options(place: Place, assertions: &[&str]) -> Options {
+pub fn options(place: DrillPlace, assertions: &[&str]) -> VerifyOptions {
     let folder = tempfile::tempdir().unwrap();
     let assertions = assertions.iter().map(|text| {
         let path = folder.path().join("assertions.sql");
         std::fs::write(&path, text).unwrap();
         AssertionFile::read(&path).unwrap()
     });
-    Options {
+    VerifyOptions {
         place,
         assertions: assertions.collect(),
         jobs: 2,
@@ -62,8 +62,8 @@ pub fn options(place: Place, assertions: &[&str]) -> Options {
     }
 }
 
-pub async fn drill(reader: &BackupReader, options: &Options) -> Verification {
-    verify::verify(reader, options, &CancellationToken::new()).await.unwrap()
+pub async fn drill(reader: &BackupReader, options: &VerifyOptions) -> Verification {
+    verify::verify_backup(reader, options, &CancellationToken::new()).await.unwrap()
 }
 
 async fn bank() -> (Agent, Manifest) {
@@ -79,7 +79,7 @@ async fn a_good_backup_passes_on_scratch_and_given_servers() {
     let (agent, manifest) = bank().await;
     let reader = reader(&agent.store, &manifest);
     let server = other_server().await;
-    for place in [scratch(), Place::Given(server.clone())] {
+    for place in [scratch(), DrillPlace::Given(server.clone())] {
         let verdict = drill(&reader, &options(place, &[ASSERTIONS])).await;
         assert!(verdict.passed, "{:?}", verdict.faults);
         assert_eq!((verdict.id.clone(), verdict.tables_compared), (manifest.id.clone(), 4));
@@ -104,20 +104,20 @@ async fn a_failed_or_inapplicable_assertion_fails_the_drill() {
         ("-- name: writes\nDELETE FROM public.balances RETURNING 1", "syntax error"),
     ];
     for (assertion, told) in rows {
-        let verdict = drill(&reader, &options(Place::Given(server.clone()), &[ASSERTIONS, assertion])).await;
+        let verdict = drill(&reader, &options(DrillPlace::Given(server.clone()), &[ASSERTIONS, assertion])).await;
         assert!(!verdict.passed && verdict.faults.len() == 1 && verdict.faults[0].contains(told), "{:?}", verdict.faults);
         assert!(verdict.assertions[0].passed);
     }
 }
 
 /// Makes contents incorrect.
-type Lie = fn(&mut Contents);
+type Lie = fn(&mut DatabaseContents);
 
 /// A manifest with a valid signature whose counts differ from its rows, and objects that differ from the manifest.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_differs_from_its_manifest_fails() {
     let server = other_server().await;
-    let place = || Place::Given(server.clone());
+    let place = || DrillPlace::Given(server.clone());
     let (source, mut session) = database().await;
     session.execute(BANK).await.unwrap();
     let store = store().await;

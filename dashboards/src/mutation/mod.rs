@@ -10,7 +10,7 @@ mod reduce;
 pub use change::{changes, waits};
 pub use reduce::Suite;
 
-use crate::rules::{Alert, Recording};
+use crate::rules::{AlertRule, Recording};
 
 /// One rule with one change.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Mutant {
 }
 
 /// Every mutant of every rule, in the order of the files. `expected_targets` are constants, which each operator replaces.
-pub fn mutants(recordings: &[Recording], alerts: &[Alert]) -> Vec<Mutant> {
+pub fn mutants(recordings: &[Recording], alerts: &[AlertRule]) -> Vec<Mutant> {
     let mut found = Vec::new();
     for recording in recordings.iter().filter(|recording| recording.record != "expected_targets") {
         add(&mut found, &recording.record, &recording.expr, "");

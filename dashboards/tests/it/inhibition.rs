@@ -7,9 +7,9 @@ use std::{
 };
 
 use dashboards::{
-    inhibition::{Inhibition, Pair, configuration, wait},
+    inhibition::{InhibitedPair, Inhibition, configuration, wait},
     replay::duration,
-    rules::{self, Alert},
+    rules::{self, AlertRule},
 };
 use local_parts::{Alertmanager, AlertmanagerOptions};
 use serde_json::{Value, json};
@@ -33,11 +33,11 @@ const NEVER: &[&str] = &[
 /// Labels that Prometheus adds to every alert that it sends.
 const EXTERNAL: &[&str] = &["prometheus", "cluster"];
 
-fn alerts() -> BTreeMap<String, Alert> {
+fn alerts() -> BTreeMap<String, AlertRule> {
     rules::alerts().into_iter().map(|alert| (alert.alert.clone(), alert)).collect()
 }
 
-fn pairs() -> Vec<Pair> {
+fn pairs() -> Vec<InhibitedPair> {
     let pairs: Vec<_> = configuration().1.inhibit_rules.iter().flat_map(Inhibition::pairs).collect();
     assert!(pairs.len() > 40, "only {} pairs were read", pairs.len());
     pairs
@@ -160,7 +160,7 @@ async fn one_message_names_the_cause_from_staggered_starts() {
     let alertmanager = Alertmanager::start(AlertmanagerOptions { configuration, ..Default::default() }).await.unwrap();
     let pairs = pairs();
     let alerts = alerts();
-    let alert = |name: &str, namespace: &str, pair: &Pair| {
+    let alert = |name: &str, namespace: &str, pair: &InhibitedPair| {
         let mut labels = json!({"alertname": name, "namespace": namespace, "severity": alerts[name].labels["severity"]});
         // A node is a machine of one namespace here, and each Prometheus watches one.
         for label in pair.equal.iter().filter(|label| *label != "namespace") {

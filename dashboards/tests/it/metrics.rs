@@ -8,7 +8,7 @@ use std::{
 use dashboards::{
     board::Board,
     declared::{self, PROGRAMS, TARGET_LABELS, made_elsewhere},
-    expression::{Named, named},
+    expression::{NamedParts, named},
     replay::duration,
     rules, runbook,
 };
@@ -18,7 +18,7 @@ use regex::Regex;
 const UNWATCHED: &[(&str, &str)] = &[];
 
 /// Every query with the place it stands in.
-fn queries() -> Vec<(String, Named)> {
+fn queries() -> Vec<(String, NamedParts)> {
     let mut queries = Vec::new();
     for board in Board::all() {
         queries.extend(board.queries("5m"));

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Item, UseTree, visit::Visit};
+use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
 /// Segments below the crate's root: `["engine", "leader"]`.
 pub type ModulePath = Vec<String>;
@@ -22,12 +22,21 @@ pub struct Named {
     pub line: usize,
 }
 
+/// A type or a free function with a visibility.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    pub name: String,
+    pub is_type: bool,
+}
+
 /// One module, in a separate file or inline.
 #[derive(Debug, Default)]
 pub struct Module {
     pub file: PathBuf,
     /// Names that the module defines, modules included.
     pub defined: Vec<String>,
+    /// Types and functions that other modules can name.
+    pub public: Vec<Public>,
     /// What `use` brings into scope: name to path. A `pub use` also offers it to others.
     pub imported: BTreeMap<String, Vec<String>>,
     /// Paths of `use …::*`.
@@ -85,6 +94,7 @@ fn read_items(
         if let Some(name) = defined(item) {
             module.defined.push(name);
         }
+        module.public.extend(public(item));
         if let Item::Mod(child) = item {
             let name = child.ident.to_string();
             let below: ModulePath = path.iter().cloned().chain([name.clone()]).collect();
@@ -125,6 +135,19 @@ fn attributes(item: &Item) -> &[Attribute] {
         Item::Use(item) => &item.attrs,
         _ => &[],
     }
+}
+
+fn public(item: &Item) -> Option<Public> {
+    let (visibility, name, is_type) = match item {
+        Item::Enum(item) => (&item.vis, &item.ident, true),
+        Item::Fn(item) => (&item.vis, &item.sig.ident, false),
+        Item::Struct(item) => (&item.vis, &item.ident, true),
+        Item::Trait(item) => (&item.vis, &item.ident, true),
+        Item::Type(item) => (&item.vis, &item.ident, true),
+        Item::Union(item) => (&item.vis, &item.ident, true),
+        _ => return None,
+    };
+    (!matches!(visibility, Visibility::Inherited)).then(|| Public { name: name.to_string(), is_type })
 }
 
 fn defined(item: &Item) -> Option<String> {

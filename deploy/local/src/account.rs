@@ -9,12 +9,12 @@ const LENT: [&str; 2] = ["postgres", "nobody"];
 
 /// An account that a part runs as instead of the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
+pub struct OperatingAccount {
     pub user: u32,
     pub group: u32,
 }
 
-impl Account {
+impl OperatingAccount {
     /// `None` if this process is not root: then parts run as its user.
     pub fn unprivileged() -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
@@ -32,10 +32,10 @@ impl Account {
     }
 }
 
-fn find(accounts: &str, name: &str) -> Option<Account> {
+fn find(accounts: &str, name: &str) -> Option<OperatingAccount> {
     let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut numbers = line.split(':').skip(2);
-    Some(Account { user: numbers.next()?.parse().ok()?, group: numbers.next()?.parse().ok()? })
+    Some(OperatingAccount { user: numbers.next()?.parse().ok()?, group: numbers.next()?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn reads_the_numbers_of_an_account() {
         let accounts = "root:x:0:0:root:/root:/bin/bash\npostgresql:x:1:2::/:\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n";
-        assert_eq!(find(accounts, "postgres"), Some(Account { user: 101, group: 104 }));
+        assert_eq!(find(accounts, "postgres"), Some(OperatingAccount { user: 101, group: 104 }));
         assert_eq!(find(accounts, "nobody"), None);
     }
 }

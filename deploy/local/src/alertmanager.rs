@@ -13,7 +13,7 @@ use crate::{
     folder::Folder,
     launch::{Launch, StopSignal},
     ports::free_ports,
-    process::Process,
+    process::ChildProcess,
 };
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 #[derive(Debug)]
 pub struct Alertmanager {
     // Dropped in this order: the server first, then its folder.
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     plan: AlertmanagerPlan,
     folder: Folder,
 }
@@ -126,7 +126,7 @@ impl Alertmanager {
 
     /// The process id; `None` while stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 
     pub fn folder(&self) -> &Path {
@@ -162,7 +162,7 @@ impl Alertmanager {
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "Alertmanager is already running");
-        let mut process = Process::start(&self.plan.launch, self.folder.path())?;
+        let mut process = ChildProcess::start(&self.plan.launch, self.folder.path())?;
         process.ready(READY_DEADLINE, async || self.plan.is_ready().await).await?;
         self.process = Some(process);
         Ok(())

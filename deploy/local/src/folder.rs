@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::account::Account;
+use crate::account::OperatingAccount;
 
 /// Where folders go when the account of a part cannot reach the usual place.
 const REACHABLE: &str = "/var/tmp";
@@ -36,7 +36,7 @@ impl Folder {
         let path = path.into();
         let parent = path.parent().context("the folder of a part has no parent")?;
         fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
-        if Account::unprivileged()?.is_none() || reachable_by_all(&parent.join("any")) {
+        if OperatingAccount::unprivileged()?.is_none() || reachable_by_all(&parent.join("any")) {
             return Self::kept(path);
         }
         let mut hasher = DefaultHasher::new();
@@ -65,7 +65,7 @@ impl Folder {
     }
 
     /// Makes the account of a part the owner of the folder. A caller that is root still has access.
-    pub(crate) fn give_to(&self, account: Option<Account>) -> Result<()> {
+    pub(crate) fn give_to(&self, account: Option<OperatingAccount>) -> Result<()> {
         let Some(account) = account else { return Ok(()) };
         anyhow::ensure!(
             reachable_by_all(&self.path),
@@ -151,7 +151,7 @@ mod tests {
         let kept = Folder::kept_within_reach(&wanted).unwrap();
         fs::write(kept.path().join("data"), "x").unwrap();
         assert_eq!(fs::read_to_string(wanted.join("data")).unwrap(), "x");
-        let lent = Account::unprivileged().unwrap();
+        let lent = OperatingAccount::unprivileged().unwrap();
         assert_eq!(lent.is_some(), kept.path() != wanted);
         kept.give_to(lent).unwrap();
         if lent.is_some() {

@@ -23,7 +23,7 @@ use crate::{
     folder::Folder,
     launch::{Launch, StopSignal},
     ports::free_ports,
-    process::Process,
+    process::ChildProcess,
 };
 
 pub use network::SentSms;
@@ -42,9 +42,9 @@ pub struct KannelOptions {
 #[derive(Debug)]
 pub struct Kannel {
     // Dropped in this order: clients before their servers, the folder last.
-    network: Option<Process>,
-    smsbox: Option<Process>,
-    bearerbox: Option<Process>,
+    network: Option<ChildProcess>,
+    smsbox: Option<ChildProcess>,
+    bearerbox: Option<ChildProcess>,
     access: SmsAccess,
     ports: Ports,
     folder: Folder,
@@ -123,7 +123,7 @@ impl Kannel {
         const WAITS: [&str; 5] = ["-m", "0", "-i", "1", "0 0 text nothing"];
         let port = self.ports.outbound.to_string();
         let launch = fakesmsc("network", ["-H", "127.0.0.1", "-r", &port].into_iter().chain(WAITS))?;
-        let mut process = Process::start(&launch, self.folder.path())?;
+        let mut process = ChildProcess::start(&launch, self.folder.path())?;
         let status = self.status_url();
         process.ready(READY_DEADLINE, async || configuration::is_online(&status, configuration::OUTBOUND).await).await?;
         self.network = Some(process);
@@ -136,11 +136,11 @@ impl Kannel {
         let launch = |name, program| -> Result<Launch> {
             Ok(Launch::new(name, binaries::find(program)?, [file.as_os_str()], Vec::new(), StopSignal::Kill))
         };
-        let mut bearerbox = Process::start(&launch("bearerbox", "bearerbox")?, self.folder.path())?;
+        let mut bearerbox = ChildProcess::start(&launch("bearerbox", "bearerbox")?, self.folder.path())?;
         let status = self.status_url();
         bearerbox.ready(READY_DEADLINE, async || answers(&status).await).await?;
         self.bearerbox = Some(bearerbox);
-        let mut smsbox = Process::start(&launch("smsbox", "smsbox")?, self.folder.path())?;
+        let mut smsbox = ChildProcess::start(&launch("smsbox", "smsbox")?, self.folder.path())?;
         let sendsms = self.access.sendsms_url.clone();
         smsbox.ready(READY_DEADLINE, async || reqwest::get(&sendsms).await.is_ok()).await?;
         self.smsbox = Some(smsbox);
@@ -156,7 +156,7 @@ impl Kannel {
         let name = "phone";
         let _ = fs::remove_file(self.log(name));
         let before = self.received().await;
-        let mut process = Process::start(&fakesmsc(name, arguments)?, self.folder.path())?;
+        let mut process = ChildProcess::start(&fakesmsc(name, arguments)?, self.folder.path())?;
         process.ready(READY_DEADLINE, async || self.received().await > before).await?;
         process.stop(StopSignal::Kill).await.map(drop)
     }

@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use crate::account::Account;
+use crate::account::OperatingAccount;
 
 /// Everything needed to start one part.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub struct Launch {
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
     pub environment: Vec<(String, String)>,
-    pub(crate) account: Option<Account>,
+    pub(crate) account: Option<OperatingAccount>,
     /// Its standard input stays open and silent; otherwise it is empty.
     pub(crate) open_input: bool,
     /// Ends the part at once and cleanly enough. The kernel sends it too when the parent dies.

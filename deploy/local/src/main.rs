@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use local_parts::TraceReceiver;
 
-use stack::{DEFAULT_PORT_BASE, Layout};
+use stack::{DEFAULT_PORT_BASE, StackLayout};
 
 /// Starts the parts of the exchange on this machine.
 #[derive(Parser)]
@@ -86,7 +86,7 @@ async fn ended(command: Command) -> Result<ExitCode> {
 }
 
 impl Place {
-    fn layout(self) -> Result<Layout> {
-        Layout::new(self.port_base, self.folder)
+    fn layout(self) -> Result<StackLayout> {
+        StackLayout::new(self.port_base, self.folder)
     }
 }

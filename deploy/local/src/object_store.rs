@@ -15,7 +15,7 @@ use aws_sdk_s3::{
     primitives::ByteStream,
 };
 
-use crate::{folder::Folder, process::Process};
+use crate::{folder::Folder, process::ChildProcess};
 
 pub use plan::ObjectStorePlan;
 
@@ -91,7 +91,7 @@ impl Drop for ObjectStore {
 #[derive(Debug)]
 pub struct ObjectStore {
     // Dropped in this order: the server first, then its folder.
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     plan: ObjectStorePlan,
     folder: Folder,
 }
@@ -140,7 +140,7 @@ impl ObjectStore {
 
     /// The process id; `None` while stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 
     pub fn folder(&self) -> &Path {
@@ -158,7 +158,7 @@ impl ObjectStore {
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
         anyhow::ensure!(self.process.is_none(), "the object store is already running");
-        let mut process = Process::start(&self.plan.launch, self.folder.path())?;
+        let mut process = ChildProcess::start(&self.plan.launch, self.folder.path())?;
         let access = self.plan.access.clone();
         process.ready(READY_DEADLINE, async || access.takes_objects().await).await?;
         self.process = Some(process);

@@ -12,7 +12,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::{folder::Folder, launch::StopSignal, process::Process};
+use crate::{folder::Folder, launch::StopSignal, process::ChildProcess};
 
 pub use options::PostgresOptions;
 pub use plan::PostgresPlan;
@@ -35,7 +35,7 @@ pub enum StopMode {
 #[derive(Debug)]
 pub struct Postgres {
     // Dropped in this order: the server first, then its folder.
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     plan: PostgresPlan,
     folder: Folder,
 }
@@ -87,7 +87,7 @@ impl Postgres {
 
     /// The postmaster's process id; `None` while stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 
     /// Stops the server and waits until it has ended. Its data and port stay.
@@ -107,9 +107,9 @@ impl Postgres {
         if self.process.is_some() {
             bail!("PostgreSQL is already running");
         }
-        let mut process = Process::start(&self.plan.launch, self.folder.path())?;
+        let mut process = ChildProcess::start(&self.plan.launch, self.folder.path())?;
         let url = self.url();
-        process.ready(READY_DEADLINE, async || answers(&url).await).await?;
+        process.ready(READY_DEADLINE, async || postgres_answers(&url).await).await?;
         self.process = Some(process);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Postgres {
 }
 
 /// Whether a server takes connections at `url`.
-pub async fn answers(url: &str) -> bool {
+pub async fn postgres_answers(url: &str) -> bool {
     match PgConnection::connect(url).await {
         Ok(connection) => connection.close().await.is_ok(),
         Err(_) => false,

@@ -24,14 +24,14 @@ const TAIL_LINES: usize = 25;
 
 /// A running part. Dropping it ends it.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     name: &'static str,
     child: Child,
     log: PathBuf,
     stop_signal: StopSignal,
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts the part. Its output goes into `<folder>/<name>.log`.
     pub fn start(launch: &Launch, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{}.log", launch.name));
@@ -108,7 +108,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_ends_at_start_is_told_with_its_log() {
         let folder = Folder::throwaway("process").unwrap();
-        let mut process = Process::start(&shell("echo the disk is full; exit 3"), folder.path()).unwrap();
+        let mut process = ChildProcess::start(&shell("echo the disk is full; exit 3"), folder.path()).unwrap();
         let error = process.ready(Duration::from_secs(10), async || false).await.unwrap_err().to_string();
         assert!(error.contains("shell ended at start (exit status: 3)") && error.contains("the disk is full"), "{error}");
     }
@@ -166,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_is_not_ready_fails_at_the_deadline() {
         let folder = Folder::throwaway("process").unwrap();
-        let mut process = Process::start(&shell("echo waiting; exec sleep 600"), folder.path()).unwrap();
+        let mut process = ChildProcess::start(&shell("echo waiting; exec sleep 600"), folder.path()).unwrap();
         let error = process.ready(Duration::from_millis(100), async || false).await.unwrap_err().to_string();
         assert!(error.contains("was not ready after 0 s") && error.contains("waiting"), "{error}");
         let pid = process.pid();
@@ -179,7 +179,8 @@ mod tests {
     fn a_part_outlives_the_thread_that_asked_for_it() {
         let folder = Folder::throwaway("process").unwrap();
         let path = folder.path().to_owned();
-        let start = move || Process::start(&shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"), &path).unwrap();
+        let start =
+            move || ChildProcess::start(&shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"), &path).unwrap();
         let process = std::thread::spawn(start).join().unwrap();
         let log = folder.path().join("shell.log");
         let end = Instant::now() + Duration::from_secs(10);
@@ -194,7 +195,7 @@ mod tests {
     async fn stopping_reports_how_the_part_ended() {
         let folder = Folder::throwaway("process").unwrap();
         let mut process =
-            Process::start(&shell("trap 'exit 7' INT; echo up; while :; do sleep 0.01; done"), folder.path()).unwrap();
+            ChildProcess::start(&shell("trap 'exit 7' INT; echo up; while :; do sleep 0.01; done"), folder.path()).unwrap();
         let log = folder.path().join("shell.log");
         process.ready(Duration::from_secs(10), async || fs::read_to_string(&log).unwrap().contains("up")).await.unwrap();
         assert_eq!(process.stop(StopSignal::Interrupt).await.unwrap().code(), Some(7));

@@ -15,7 +15,7 @@ use crate::{
     folder::Folder,
     launch::{Launch, StopSignal},
     ports::free_ports,
-    process::Process,
+    process::ChildProcess,
 };
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -127,7 +127,7 @@ impl PrometheusPlan {
 #[derive(Debug)]
 pub struct Prometheus {
     // Dropped in this order: the server first, then its folder.
-    process: Process,
+    process: ChildProcess,
     plan: PrometheusPlan,
     folder: Folder,
 }
@@ -140,7 +140,7 @@ impl Prometheus {
             None => Folder::throwaway("prometheus")?,
         };
         let plan = PrometheusPlan::prepare(&folder, &options)?;
-        let mut process = Process::start(&plan.launch, folder.path())?;
+        let mut process = ChildProcess::start(&plan.launch, folder.path())?;
         process.ready(READY_DEADLINE, async || plan.is_ready().await).await?;
         Ok(Self { process, plan, folder })
     }

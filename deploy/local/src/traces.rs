@@ -32,7 +32,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use read::{SpanLink, StoredSpan};
-use store::Store;
+use store::TraceStore;
 
 /// Largest request. The default batch of an exporter has 512 spans, about 200 KiB.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -46,7 +46,7 @@ type Shared = Arc<Mutex<Received>>;
 
 #[derive(Default)]
 struct Received {
-    store: Store,
+    store: TraceStore,
     faults: Vec<String>,
 }
 

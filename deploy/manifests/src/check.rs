@@ -14,44 +14,44 @@ use crate::{
     render,
     rules::{self, Facts, Waiver, overlays},
     settings,
-    tools::{self, Outcome},
-    world::{Application, World},
+    tools::{self, ToolRun},
+    world::{Application, RenderedEnvironment},
 };
 
 /// Results in the order of the checks.
 #[derive(Debug, Default)]
 struct Report {
-    results: Vec<(String, Outcome)>,
+    results: Vec<(String, ToolRun)>,
 }
 
 impl Report {
-    fn add(&mut self, name: impl Into<String>, outcome: Outcome) {
+    fn add(&mut self, name: impl Into<String>, outcome: ToolRun) {
         let name = name.into();
         match &outcome {
-            Outcome::Passed => println!("ok       {name}"),
-            Outcome::Failed(text) => println!("FAILED   {name}\n         {}", text.replace('\n', "\n         ")),
-            Outcome::Skipped(reason) => println!("skipped  {name}: {reason}"),
+            ToolRun::Passed => println!("ok       {name}"),
+            ToolRun::Failed(text) => println!("FAILED   {name}\n         {}", text.replace('\n', "\n         ")),
+            ToolRun::Skipped(reason) => println!("skipped  {name}: {reason}"),
         }
         self.results.push((name, outcome));
     }
 
     fn found(&mut self, name: impl Into<String>, faults: &[String]) {
-        self.add(name, if faults.is_empty() { Outcome::Passed } else { Outcome::Failed(faults.join("\n")) });
+        self.add(name, if faults.is_empty() { ToolRun::Passed } else { ToolRun::Failed(faults.join("\n")) });
     }
 
     /// A skipped check passes on a laptop. In CI it fails, unless `deploy/skips` lists it.
     fn close(self, permitted: Option<&[String]>) -> bool {
-        let count = |kind: fn(&Outcome) -> bool| self.results.iter().filter(|(_, outcome)| kind(outcome)).count();
-        let mut failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let count = |kind: fn(&ToolRun) -> bool| self.results.iter().filter(|(_, outcome)| kind(outcome)).count();
+        let mut failed = count(|outcome| matches!(outcome, ToolRun::Failed(_)));
         let skipped: Vec<&String> =
-            self.results.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Skipped(_))).map(|(name, _)| name).collect();
+            self.results.iter().filter(|(_, outcome)| matches!(outcome, ToolRun::Skipped(_))).map(|(name, _)| name).collect();
         for name in &skipped {
             if permitted.is_some_and(|permitted| !permitted.contains(name)) {
                 println!("FAILED   {name}: skipped in CI; install what it needs, or list it in deploy/skips with a reason");
                 failed += 1;
             }
         }
-        println!("{} passed, {failed} failed, {} skipped", count(|outcome| *outcome == Outcome::Passed), skipped.len());
+        println!("{} passed, {failed} failed, {} skipped", count(|outcome| *outcome == ToolRun::Passed), skipped.len());
         failed == 0
     }
 }
@@ -60,7 +60,7 @@ impl Report {
 ///
 /// # Errors
 /// Returns an error if the tree cannot be assembled or rendered at all.
-pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
+pub fn check_repository(repository: &Path, programs: &Path) -> Result<bool> {
     let mut report = Report::default();
     let scratch = tempfile::tempdir()?;
     let tree = scratch.path().join("tree");
@@ -69,17 +69,17 @@ pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
     let mut facts = facts(repository)?;
     match settings::of_programs(programs) {
         Ok(settings) => facts.settings = settings,
-        Err(error) => report.add("settings of the programs", Outcome::Failed(format!("{error:#}"))),
+        Err(error) => report.add("settings of the programs", ToolRun::Failed(format!("{error:#}"))),
     }
     let mut worlds = Vec::new();
     for environment in crate::ENVIRONMENTS {
-        match render::environment(&kubectl, &tree, environment) {
+        match render::render_environment(&kubectl, &tree, environment) {
             Ok(world) => {
                 let count = world.objects().count();
-                report.add(format!("{environment} renders: {count} objects"), Outcome::Passed);
+                report.add(format!("{environment} renders: {count} objects"), ToolRun::Passed);
                 worlds.push(world);
             }
-            Err(error) => report.add(format!("{environment} renders"), Outcome::Failed(format!("{error:#}"))),
+            Err(error) => report.add(format!("{environment} renders"), ToolRun::Failed(format!("{error:#}"))),
         }
     }
     let infrastructure = parts(&kubectl, &tree, &mut report)?;
@@ -124,19 +124,19 @@ pub fn facts(repository: &Path) -> Result<Facts> {
 }
 
 /// Renders every kustomization of `infrastructure`.
-fn parts(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<World> {
+fn parts(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<RenderedEnvironment> {
     let mut applications = Vec::new();
     for folder in kustomizations(&tree.join("infrastructure"))? {
         let name = folder.strip_prefix(tree).unwrap_or(&folder).display().to_string();
         match render::kustomize(kubectl, &folder) {
             Ok(objects) => {
-                report.add(format!("{name} renders: {} objects", objects.len()), Outcome::Passed);
+                report.add(format!("{name} renders: {} objects", objects.len()), ToolRun::Passed);
                 applications.push(Application { declared: Object(serde_json::Value::Null), name, wave: 0, objects });
             }
-            Err(error) => report.add(format!("{name} renders"), Outcome::Failed(format!("{error:#}"))),
+            Err(error) => report.add(format!("{name} renders"), ToolRun::Failed(format!("{error:#}"))),
         }
     }
-    Ok(World { environment: "infrastructure".to_owned(), applications })
+    Ok(RenderedEnvironment { environment: "infrastructure".to_owned(), applications })
 }
 
 fn kustomizations(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -173,11 +173,17 @@ fn components(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn judge(repository: &Path, worlds: &[World], infrastructure: &World, facts: &Facts, report: &mut Report) -> Result<()> {
+fn judge(
+    repository: &Path,
+    worlds: &[RenderedEnvironment],
+    infrastructure: &RenderedEnvironment,
+    facts: &Facts,
+    report: &mut Report,
+) -> Result<()> {
     let folder = repository.join("deploy/manifests");
     let waivers = rules::waivers(&folder.join("waivers.yaml"))?;
     let mut used = vec![false; waivers.len()];
-    let mut apply = |world: &World, table: &[rules::Rule], report: &mut Report| {
+    let mut apply = |world: &RenderedEnvironment, table: &[rules::Rule], report: &mut Report| {
         let (results, here) = rules::judge(world, facts, &waivers, table);
         used.iter_mut().zip(here).for_each(|(used, here)| *used |= here);
         for (rule, faults) in results {
@@ -194,7 +200,8 @@ fn judge(repository: &Path, worlds: &[World], infrastructure: &World, facts: &Fa
         "every waiver excuses a fault",
         &idle.map(|waiver| format!("{}: {}", waiver.object, waiver.contains)).collect::<Vec<_>>(),
     );
-    let allowed: Vec<overlays::Difference> = serde_yaml_ng::from_str(&fs::read_to_string(folder.join("differences.yaml"))?)?;
+    let allowed: Vec<overlays::OverlayDifference> =
+        serde_yaml_ng::from_str(&fs::read_to_string(folder.join("differences.yaml"))?)?;
     if let [one, other] = worlds {
         let faults = overlays::differences(one, other, &allowed);
         let faults: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.object, fault.text)).collect();
@@ -205,19 +212,19 @@ fn judge(repository: &Path, worlds: &[World], infrastructure: &World, facts: &Fa
 
 fn custom_resources<'a>(
     repository: &Path,
-    worlds: impl Iterator<Item = &'a World>,
+    worlds: impl Iterator<Item = &'a RenderedEnvironment>,
     scratch: &Path,
     report: &mut Report,
 ) -> Result<()> {
     let mut kinds: BTreeMap<(String, String), Vec<&Object>> = BTreeMap::new();
-    for (_, object) in worlds.flat_map(World::objects) {
+    for (_, object) in worlds.flat_map(RenderedEnvironment::objects) {
         kinds.entry((text(&object.0, "/apiVersion").to_owned(), object.kind().to_owned())).or_default().push(object);
     }
     let mut schemas = tools::schemas(&repository.join("deploy/cluster/crds"))?;
     let Some(archive) = shared_data().map(|folder| folder.join("crds.tar.gz")) else {
         report.add(
             "custom resources",
-            Outcome::Skipped("SHARED_DATA is not set; set it to the folder with crds.tar.gz".to_owned()),
+            ToolRun::Skipped("SHARED_DATA is not set; set it to the folder with crds.tar.gz".to_owned()),
         );
         return Ok(());
     };
@@ -237,7 +244,7 @@ fn custom_resources<'a>(
 /// Commands and paths of the guides and of every README of the deployment.
 fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) -> Result<()> {
     let (mut runbooks, mut faults) = (0, Vec::new());
-    for file in guide::files(repository)? {
+    for file in guide::guide_files(repository)? {
         let name = file.display().to_string();
         let text = fs::read_to_string(repository.join(&file)).with_context(|| format!("reading {name}"))?;
         let found = guide::faults(&text, places);
@@ -256,7 +263,7 @@ fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) ->
 fn checkers<'a>(
     repository: &Path,
     programs: &Path,
-    worlds: impl Iterator<Item = &'a World>,
+    worlds: impl Iterator<Item = &'a RenderedEnvironment>,
     scratch: &Path,
     report: &mut Report,
 ) -> Result<()> {
@@ -264,9 +271,9 @@ fn checkers<'a>(
     let venv = |name: &str| tools::python(repository, name);
     let mut check = |name: &str, program: PathBuf, arguments: Vec<String>, package: &str| {
         // `env` itself exists; 127 is its status for a program that does not.
-        let outcome = match tools::run(&program, &arguments, repository, package) {
-            Outcome::Failed(text) if text.contains("No such file or directory") && program == Path::new("env") => {
-                Outcome::Skipped(format!("{text}; run: {package}"))
+        let outcome = match tools::run_tool(&program, &arguments, repository, package) {
+            ToolRun::Failed(text) if text.contains("No such file or directory") && program == Path::new("env") => {
+                ToolRun::Skipped(format!("{text}; run: {package}"))
             }
             outcome => outcome,
         };
@@ -287,7 +294,7 @@ fn checkers<'a>(
     fs::create_dir_all(&rules)?;
     let mut arguments = words("check rules");
     // Both environments have the same rules under the same names.
-    for (_, object) in worlds.flat_map(World::objects).filter(|(_, object)| object.kind() == "PrometheusRule") {
+    for (_, object) in worlds.flat_map(RenderedEnvironment::objects).filter(|(_, object)| object.kind() == "PrometheusRule") {
         let file = rules.join(format!("{}.yml", object.name()));
         if !file.exists() {
             arguments.push(file.display().to_string());

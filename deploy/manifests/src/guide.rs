@@ -167,7 +167,7 @@ fn split(command: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read.
-pub fn files(repository: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn guide_files(repository: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = vec![PathBuf::from("deploy/README.md")];
     for (folder, inner) in [("deploy/infrastructure", "README.md"), ("dashboards/runbooks", "")] {
         for entry in std::fs::read_dir(repository.join(folder)).with_context(|| format!("reading {folder}"))? {
@@ -188,7 +188,7 @@ pub fn files(repository: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Returns an error if a guide cannot be read.
 pub fn of_kubectl(repository: &Path) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
-    for file in files(repository)? {
+    for file in guide_files(repository)? {
         let text = std::fs::read_to_string(repository.join(&file)).with_context(|| format!("reading {}", file.display()))?;
         for (line, command) in commands(&text) {
             let kubectl = parts(&command).into_iter().filter(|part| part.starts_with("kubectl "));

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&format!("assemble: {error:#}"), 1),
         },
-        Command::Check { programs } => match check::run(&repository, &programs) {
+        Command::Check { programs } => match check::check_repository(&repository, &programs) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&format!("check: {error:#}"), 1),

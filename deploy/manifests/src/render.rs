@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     object::{Object, text},
-    world::{Application, World},
+    world::{Application, RenderedEnvironment},
 };
 
 /// The pinned kubectl of this checkout, or the one on the path.
@@ -55,7 +55,7 @@ pub fn objects(stream: &str) -> Result<Vec<Object>> {
 ///
 /// # Errors
 /// Returns an error if a file is missing or a kustomization does not render.
-pub fn environment(kubectl: &Path, tree: &Path, environment: &str) -> Result<World> {
+pub fn render_environment(kubectl: &Path, tree: &Path, environment: &str) -> Result<RenderedEnvironment> {
     let path = tree.join(format!("argocd/environments/{environment}.yaml"));
     let stream = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut applications = Vec::new();
@@ -76,5 +76,5 @@ pub fn environment(kubectl: &Path, tree: &Path, environment: &str) -> Result<Wor
         applications.push(Application { declared, name, wave, objects });
     }
     applications.sort_by_key(|application| application.wave);
-    Ok(World { environment: environment.to_owned(), applications })
+    Ok(RenderedEnvironment { environment: environment.to_owned(), applications })
 }

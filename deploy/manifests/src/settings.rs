@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 
 /// Settings of one role of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct ProgramSettings {
     /// Default by name; `required` and `unset` as printed. A secret is also accepted as `<name>_FILE`.
     defaults: BTreeMap<String, String>,
     files: Vec<String>,
 }
 
 /// Settings by program and role.
-pub type Roles = BTreeMap<(String, String), Settings>;
+pub type Roles = BTreeMap<(String, String), ProgramSettings>;
 
 /// Arguments that print the settings of a role.
 const ROLES: [(&str, &str, &[&str]); 10] = [
@@ -41,7 +41,7 @@ pub fn of_programs(folder: &Path) -> Result<Roles> {
             .args(arguments)
             .output()
             .with_context(|| format!("{} does not run; build the programs with `make build`", path.display()))?;
-        let settings = Settings::parse(&String::from_utf8_lossy(&output.stdout));
+        let settings = ProgramSettings::parse(&String::from_utf8_lossy(&output.stdout));
         if !output.status.success() || settings.defaults.is_empty() {
             bail!("`{program} {}` printed no settings", arguments.join(" "));
         }
@@ -50,7 +50,7 @@ pub fn of_programs(folder: &Path) -> Result<Roles> {
     Ok(roles)
 }
 
-impl Settings {
+impl ProgramSettings {
     /// Reads the table of `--help`: name, default, explanation, with two or more spaces between them.
     pub fn parse(help: &str) -> Self {
         let mut settings = Self::default();
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_table_of_help_is_read() {
-        let settings = Settings::parse(HELP);
+        let settings = ProgramSettings::parse(HELP);
         assert!(settings.knows("A_SETTING") && settings.knows("A_SECRET_FILE") && !settings.knows("A_SETTING_FILE"));
         assert!(settings.knows("A_FLAG") && !settings.knows("A_SETING"));
         assert_eq!(settings.missing(&["A_SECRET_FILE"]).collect::<Vec<_>>(), ["A_SETTING"]);

@@ -14,7 +14,7 @@ use crate::{object::Object, render};
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ToolRun {
     Passed,
     /// With what to correct.
     Failed(String),
@@ -23,17 +23,17 @@ pub enum Outcome {
 }
 
 /// Runs a checker. A missing one is a skip that names its package.
-pub fn run(program: &Path, arguments: &[String], folder: &Path, package: &str) -> Outcome {
+pub fn run_tool(program: &Path, arguments: &[String], folder: &Path, package: &str) -> ToolRun {
     match Command::new(program).args(arguments).current_dir(folder).output() {
-        Ok(output) if output.status.success() => Outcome::Passed,
+        Ok(output) if output.status.success() => ToolRun::Passed,
         Ok(output) => {
             let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            Outcome::Failed(text.trim().to_owned())
+            ToolRun::Failed(text.trim().to_owned())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Outcome::Skipped(format!("{} is not installed; run: {package}", program.display()))
+            ToolRun::Skipped(format!("{} is not installed; run: {package}", program.display()))
         }
-        Err(error) => Outcome::Failed(format!("{} does not run on {ARCH}: {error}", program.display())),
+        Err(error) => ToolRun::Failed(format!("{} does not run on {ARCH}: {error}", program.display())),
     }
 }
 
@@ -103,7 +103,7 @@ fn strict(schema: &mut Value) {
 }
 
 /// Checks objects of one kind against its schema with check-jsonschema.
-pub fn against_schema(repository: &Path, schema: &Value, objects: &[&Object], scratch: &Path) -> Result<Outcome> {
+pub fn against_schema(repository: &Path, schema: &Value, objects: &[&Object], scratch: &Path) -> Result<ToolRun> {
     fs::create_dir_all(scratch)?;
     let file = scratch.join("schema.json");
     let mut document = schema.as_object().cloned().unwrap_or_else(Map::new);
@@ -115,7 +115,7 @@ pub fn against_schema(repository: &Path, schema: &Value, objects: &[&Object], sc
         fs::write(&path, serde_json::to_string(&without_nulls(&object.0))?)?;
         arguments.push(path.display().to_string());
     }
-    Ok(run(&python(repository, "check-jsonschema"), &arguments, repository, "make install"))
+    Ok(run_tool(&python(repository, "check-jsonschema"), &arguments, repository, "make install"))
 }
 
 fn without_nulls(value: &Value) -> Value {

@@ -18,12 +18,12 @@ pub struct Application {
 
 /// One environment.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct RenderedEnvironment {
     pub environment: String,
     pub applications: Vec<Application>,
 }
 
-impl World {
+impl RenderedEnvironment {
     /// Every object with its Application.
     pub fn objects(&self) -> impl Iterator<Item = (&Application, &Object)> {
         self.applications.iter().flat_map(|application| application.objects.iter().map(move |object| (application, object)))

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use local_parts::{Launch, Process, StopSignal, free_ports};
+use local_parts::{ChildProcess, Launch, StopSignal, free_ports};
 
 use crate::chunks::STREAM;
 
@@ -33,7 +33,7 @@ pub fn gzip(chunks: &[Bytes], times: usize) -> Result<f64> {
 }
 
 pub struct Relay {
-    process: Process,
+    process: ChildProcess,
     url: String,
     client: reqwest::Client,
     folder: tempfile::TempDir,
@@ -52,7 +52,7 @@ impl Relay {
         let folder = tempfile::tempdir().context("making a folder")?;
         let program = PathBuf::from(env!("CARGO_BIN_EXE_logship"));
         let launch = Launch::new("logship", program, ["relay"], settings, StopSignal::Terminate);
-        let mut process = Process::start(&launch, folder.path())?;
+        let mut process = ChildProcess::start(&launch, folder.path())?;
         let client = reqwest::Client::builder().no_proxy().build()?;
         let ready = format!("http://127.0.0.1:{admin}/readyz");
         process

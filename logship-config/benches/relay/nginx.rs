@@ -4,14 +4,14 @@ use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use local_parts::{Launch, Process, StopSignal, find_program, free_ports};
+use local_parts::{ChildProcess, Launch, StopSignal, find_program, free_ports};
 
 use crate::measure::{Whose, send, ticks};
 
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Nginx {
-    process: Process,
+    process: ChildProcess,
     url: String,
     client: reqwest::Client,
     _folder: tempfile::TempDir,
@@ -43,7 +43,7 @@ impl Nginx {
         fs::write(&file, configuration).context("writing nginx's configuration")?;
         let arguments = ["-c".into(), file.into_os_string(), "-p".into(), folder.path().as_os_str().to_owned()];
         let launch = Launch::new("nginx", program, arguments, Vec::new(), StopSignal::Terminate);
-        let mut process = Process::start(&launch, folder.path())?;
+        let mut process = ChildProcess::start(&launch, folder.path())?;
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("http://127.0.0.1:{port}/_bulk");
         process.ready(READY_DEADLINE, async || client.get(&url).send().await.is_ok()).await?;

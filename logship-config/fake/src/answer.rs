@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 
 /// A status and a body.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct FakeAnswer {
     pub status: u16,
     /// `Null`: an empty body.
     pub body: Value,
 }
 
 /// An outcome, or the refusal to send.
-pub type Refused<T> = Result<T, Answer>;
+pub type Refused<T> = Result<T, FakeAnswer>;
 
-impl Answer {
+impl FakeAnswer {
     pub fn ok(body: Value) -> Self {
         Self { status: 200, body }
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::answer::{Answer, Refused};
+use crate::answer::{FakeAnswer, Refused};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Call {
+pub struct ReceivedCall {
     /// `GET`, in capitals.
     pub method: String,
     /// As sent, without parameters: `/_ilm/policy/a%20b`.
@@ -20,7 +20,7 @@ pub struct Call {
     pub authorization: Option<String>,
 }
 
-impl Call {
+impl ReceivedCall {
     pub fn new(method: &str, path_and_query: &str, body: Vec<u8>) -> Self {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let text = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -43,9 +43,9 @@ impl Call {
             None => Ok(None),
             Some("" | "true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(other) => {
-                Err(Answer::illegal_argument(format!("Failed to parse value [{other}] as only [true] or [false] are allowed.")))
-            }
+            Some(other) => Err(FakeAnswer::illegal_argument(format!(
+                "Failed to parse value [{other}] as only [true] or [false] are allowed."
+            ))),
         }
     }
 
@@ -54,13 +54,13 @@ impl Call {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.body).map_err(|error| Answer::error(400, "x_content_parse_exception", error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| FakeAnswer::error(400, "x_content_parse_exception", error.to_string()))
     }
 
     /// The body, which must be there.
     pub fn required_json(&self) -> Refused<Value> {
         match self.json()? {
-            Value::Null => Err(Answer::error(400, "parse_exception", "request body is required")),
+            Value::Null => Err(FakeAnswer::error(400, "parse_exception", "request body is required")),
             body => Ok(body),
         }
     }

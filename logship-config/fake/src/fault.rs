@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{answer::Answer, call::Call};
+use crate::{answer::FakeAnswer, call::ReceivedCall};
 
 /// What befalls a request or its items.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum InjectedKind {
     /// The whole request is answered so, and nothing is done.
     Request { status: u16, error: &'static str, reason: &'static str },
     /// A share of the items, 0 to 1, is answered so, and nothing is done with them.
@@ -25,7 +25,7 @@ pub enum Kind {
     ForgetsIds,
 }
 
-impl Kind {
+impl InjectedKind {
     /// A share of the items is answered 429.
     pub fn busy_items(share: f64) -> Self {
         let reason = "rejected execution of primary operation";
@@ -40,8 +40,8 @@ impl Kind {
 
 /// A fault and the requests that it affects. An absent condition matches every request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    kind: Kind,
+pub struct InjectedFault {
+    kind: InjectedKind,
     /// Requests left that it befalls.
     times: Option<u64>,
     /// Of the requests.
@@ -52,9 +52,9 @@ pub struct Fault {
     path: &'static str,
 }
 
-impl Fault {
+impl InjectedFault {
     /// Befalls every `_bulk` until it is cleared.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: InjectedKind) -> Self {
         Self { kind, times: None, share: 1.0, index: None, path: "/_bulk" }
     }
 
@@ -87,11 +87,11 @@ impl Fault {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery {
     pub delay: Duration,
-    pub loss: Loss,
+    pub loss: InjectedLoss,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Loss {
+pub enum InjectedLoss {
     #[default]
     None,
     /// Before anything is done.
@@ -103,21 +103,21 @@ pub enum Loss {
 
 /// The enabled faults. Randomness comes from a seed: the same calls meet the same faults.
 #[derive(Debug, Clone)]
-pub struct Faults {
-    set: Vec<Fault>,
+pub struct InjectedFaults {
+    set: Vec<InjectedFault>,
     /// The faults that affect the present request.
-    befalling: Vec<Fault>,
+    befalling: Vec<InjectedFault>,
     dice: u64,
 }
 
-impl Default for Faults {
+impl Default for InjectedFaults {
     fn default() -> Self {
         Self { set: Vec::new(), befalling: Vec::new(), dice: 0x9e37_79b9_7f4a_7c15 }
     }
 }
 
-impl Faults {
-    pub fn add(&mut self, fault: Fault) {
+impl InjectedFaults {
+    pub fn add(&mut self, fault: InjectedFault) {
         self.set.push(fault);
     }
 
@@ -132,21 +132,21 @@ impl Faults {
     }
 
     /// Begins a request: picks what befalls it, and says how its answer leaves.
-    pub(crate) fn begin(&mut self, call: &Call) -> Delivery {
+    pub(crate) fn begin(&mut self, call: &ReceivedCall) -> Delivery {
         self.befalling.clear();
         let mut delivery = Delivery::default();
         for position in 0..self.set.len() {
-            let Fault { times, share, path, .. } = self.set[position];
+            let InjectedFault { times, share, path, .. } = self.set[position];
             if times == Some(0) || !call.path.ends_with(path) || share < 1.0 && self.roll() >= share {
                 continue;
             }
             let fault = &mut self.set[position];
             fault.times = fault.times.map(|times| times - 1);
             match fault.kind {
-                Kind::Broken => delivery.loss = Loss::Request,
-                Kind::AnswerLost => delivery.loss = Loss::Answer,
-                Kind::AnswerCut => delivery.loss = Loss::HalfAnswer,
-                Kind::Slow(delay) => delivery.delay = delay,
+                InjectedKind::Broken => delivery.loss = InjectedLoss::Request,
+                InjectedKind::AnswerLost => delivery.loss = InjectedLoss::Answer,
+                InjectedKind::AnswerCut => delivery.loss = InjectedLoss::HalfAnswer,
+                InjectedKind::Slow(delay) => delivery.delay = delay,
                 _ => self.befalling.push(fault.clone()),
             }
         }
@@ -154,30 +154,30 @@ impl Faults {
     }
 
     /// The answer in place of doing anything.
-    pub(crate) fn request(&self, call: &Call) -> Option<Answer> {
+    pub(crate) fn request(&self, call: &ReceivedCall) -> Option<FakeAnswer> {
         self.befalling.iter().find_map(|fault| match fault.kind {
-            Kind::Request { status, error, reason } => Some(Answer::error(status, error, reason)),
-            Kind::Limit { bytes } if call.body.len() > bytes => {
-                Some(Answer::error(413, "content_too_long_exception", "entity content is too long"))
+            InjectedKind::Request { status, error, reason } => Some(FakeAnswer::error(status, error, reason)),
+            InjectedKind::Limit { bytes } if call.body.len() > bytes => {
+                Some(FakeAnswer::error(413, "content_too_long_exception", "entity content is too long"))
             }
             _ => None,
         })
     }
 
     /// The answer for an item in place of doing anything with it.
-    pub(crate) fn item(&mut self, index: &str) -> Option<Answer> {
+    pub(crate) fn item(&mut self, index: &str) -> Option<FakeAnswer> {
         for position in 0..self.befalling.len() {
             let fault = &self.befalling[position];
-            let Kind::Items { share, status, error, reason } = fault.kind else { continue };
+            let InjectedKind::Items { share, status, error, reason } = fault.kind else { continue };
             if fault.index.as_deref().is_none_or(|only| only == index) && self.roll() < share {
-                return Some(Answer::error(status, error, reason));
+                return Some(FakeAnswer::error(status, error, reason));
             }
         }
         None
     }
 
     pub(crate) fn forgets_ids(&self) -> bool {
-        self.befalling.iter().any(|fault| fault.kind == Kind::ForgetsIds)
+        self.befalling.iter().any(|fault| fault.kind == InjectedKind::ForgetsIds)
     }
 
     /// Between 0 and 1 (Marsaglia's xorshift64*).
@@ -194,15 +194,15 @@ impl Faults {
 mod tests {
     use super::*;
 
-    fn bulk() -> Call {
-        Call::new("POST", "/_bulk", vec![b'x'; 100])
+    fn bulk() -> ReceivedCall {
+        ReceivedCall::new("POST", "/_bulk", vec![b'x'; 100])
     }
 
     #[test]
     fn befalls_bulk_only_as_often_as_it_says() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(Kind::unavailable()).times(1));
-        faults.begin(&Call::new("GET", "/_cluster/health", Vec::new()));
+        let mut faults = InjectedFaults::default();
+        faults.add(InjectedFault::new(InjectedKind::unavailable()).times(1));
+        faults.begin(&ReceivedCall::new("GET", "/_cluster/health", Vec::new()));
         assert_eq!(faults.request(&bulk()), None);
         faults.begin(&bulk());
         assert_eq!(faults.request(&bulk()).unwrap().status, 503);
@@ -212,24 +212,24 @@ mod tests {
 
     #[test]
     fn a_share_is_about_a_share() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(Kind::busy_items(0.25)).on("a"));
+        let mut faults = InjectedFaults::default();
+        faults.add(InjectedFault::new(InjectedKind::busy_items(0.25)).on("a"));
         faults.begin(&bulk());
         let busy = (0..10_000).filter(|_| faults.item("a").is_some()).count();
         assert!((2_300..2_700).contains(&busy), "{busy}");
         assert_eq!(faults.item("b"), None);
         faults.clear();
-        faults.add(Fault::new(Kind::Broken).share(0.5));
-        let broken = (0..1_000).filter(|_| faults.begin(&bulk()).loss == Loss::Request).count();
+        faults.add(InjectedFault::new(InjectedKind::Broken).share(0.5));
+        let broken = (0..1_000).filter(|_| faults.begin(&bulk()).loss == InjectedLoss::Request).count();
         assert!((400..600).contains(&broken), "{broken}");
     }
 
     #[test]
     fn a_limit_is_one_of_bytes() {
-        let mut faults = Faults::default();
-        faults.add(Fault::new(Kind::Limit { bytes: 99 }));
+        let mut faults = InjectedFaults::default();
+        faults.add(InjectedFault::new(InjectedKind::Limit { bytes: 99 }));
         faults.begin(&bulk());
         assert_eq!(faults.request(&bulk()).unwrap().status, 413);
-        assert_eq!(faults.request(&Call::new("POST", "/_bulk", vec![b'x'; 99])), None);
+        assert_eq!(faults.request(&ReceivedCall::new("POST", "/_bulk", vec![b'x'; 99])), None);
     }
 }

@@ -33,17 +33,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use answer::Answer;
-pub use call::Call;
-pub use cluster::{Cluster, DataStream, Disk, Document, Failure, Index, Mode, Policy, Progress, SnapshotPolicy};
-pub use fault::{Fault, Faults, Kind as FaultKind};
+pub use answer::FakeAnswer;
+pub use call::ReceivedCall;
+pub use cluster::{Cluster, DataStream, Disk, Document, Index, LifecycleProgress, Mode, Policy, SnapshotPolicy, StepFailure};
+pub use fault::{InjectedFault, InjectedFaults, InjectedKind as FaultKind};
 
 struct Shared {
     cluster: Mutex<Cluster>,
     /// How far the fake's clock is ahead of the wall's.
     ahead: Mutex<SignedDuration>,
     /// `None`: none is kept.
-    calls: Option<Mutex<Vec<(Call, u16)>>>,
+    calls: Option<Mutex<Vec<(ReceivedCall, u16)>>>,
 }
 
 impl Shared {
@@ -84,7 +84,7 @@ impl Fake {
         Self::begin(address, cluster, None).await
     }
 
-    async fn begin(address: SocketAddr, cluster: Cluster, calls: Option<Mutex<Vec<(Call, u16)>>>) -> Result<Self> {
+    async fn begin(address: SocketAddr, cluster: Cluster, calls: Option<Mutex<Vec<(ReceivedCall, u16)>>>) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let address = listener.local_addr().context("reading the address")?;
         let shared = Arc::new(Shared { cluster: Mutex::new(cluster), ahead: Mutex::new(SignedDuration::ZERO), calls });
@@ -117,7 +117,7 @@ impl Fake {
     }
 
     /// Every call so far with the status of its answer, in order; none where they are not kept.
-    pub fn calls(&self) -> Vec<(Call, u16)> {
+    pub fn calls(&self) -> Vec<(ReceivedCall, u16)> {
         let kept = self.shared.calls.as_ref();
         kept.map_or_else(Vec::new, |calls| calls.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }

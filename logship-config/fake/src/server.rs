@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, BULK_KEPT_BYTES, CALLS_KEPT, Call, Shared, fault::Loss};
+use crate::{BULK_KEPT_BYTES, CALLS_KEPT, FakeAnswer, ReceivedCall, Shared, fault::InjectedLoss};
 
 /// Elasticsearch's default of `http.max_content_length`.
 const BODY_LIMIT_BYTES: usize = 100 << 20;
@@ -56,14 +56,14 @@ async fn answer(shared: &Shared, request: Request<Body>) -> Option<Response> {
     let head_only = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let (answered, delivery) = match axum::body::to_bytes(body, BODY_LIMIT_BYTES).await {
-        Err(_) => (Answer::error(413, "content_too_long_exception", "entity content is too long"), Default::default()),
+        Err(_) => (FakeAnswer::error(413, "content_too_long_exception", "entity content is too long"), Default::default()),
         Ok(bytes) => {
             let zipped = parts.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
             match if zipped { inflate(&bytes) } else { Ok(bytes.to_vec()) } {
                 Err(answer) => (answer, Default::default()),
                 Ok(body) => {
                     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-                    let mut call = Call::new(parts.method.as_str(), target, body);
+                    let mut call = ReceivedCall::new(parts.method.as_str(), target, body);
                     let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
                     call.authorization = authorization.map(str::to_owned);
                     let now = shared.now();
@@ -86,9 +86,9 @@ async fn answer(shared: &Shared, request: Request<Body>) -> Option<Response> {
     tokio::time::sleep(delivery.delay).await;
     let text = if head_only || answered.body.is_null() { String::new() } else { answered.body.to_string() };
     let body = match delivery.loss {
-        Loss::None => Body::from(text),
-        Loss::Request | Loss::Answer => return None,
-        Loss::HalfAnswer => half(text),
+        InjectedLoss::None => Body::from(text),
+        InjectedLoss::Request | InjectedLoss::Answer => return None,
+        InjectedLoss::HalfAnswer => half(text),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -104,13 +104,13 @@ fn half(text: String) -> Body {
     Body::from_stream(futures::stream::iter([Ok::<_, io::Error>(bytes), Err(io::Error::other("cut on purpose"))]))
 }
 
-fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Answer> {
+fn inflate(bytes: &[u8]) -> Result<Vec<u8>, FakeAnswer> {
     let mut inflated = Vec::new();
     let read = MultiGzDecoder::new(bytes).take(BODY_LIMIT_BYTES as u64 + 1).read_to_end(&mut inflated);
     match read {
-        Err(error) => Err(Answer::error(400, "zip_exception", error.to_string())),
+        Err(error) => Err(FakeAnswer::error(400, "zip_exception", error.to_string())),
         Ok(read) if read > BODY_LIMIT_BYTES => {
-            Err(Answer::error(413, "content_too_long_exception", "entity content is too long"))
+            Err(FakeAnswer::error(413, "content_too_long_exception", "entity content is too long"))
         }
         Ok(_) => Ok(inflated),
     }

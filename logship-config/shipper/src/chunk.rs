@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::document::Document;
+use crate::document::LogDocument;
 
 /// Largest request before compression, well below the relay's limit.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -17,19 +17,19 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-pub struct Sender {
+pub struct ChunkSender {
     client: reqwest::Client,
     url: String,
 }
 
-impl Sender {
+impl ChunkSender {
     pub fn new(relay: &str) -> Result<Self> {
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().context("failed to prepare connections")?;
         Ok(Self { client, url: format!("{}/_bulk", relay.trim_end_matches('/')) })
     }
 
     /// Sends the items in chunks, one after the other. Retries until the shutdown.
-    pub async fn ship(&self, documents: &[Document], stop: &CancellationToken) {
+    pub async fn ship(&self, documents: &[LogDocument], stop: &CancellationToken) {
         for chunk in chunks(documents) {
             let (body, mut wait, mut told) = (gzip(&chunk), FIRST_WAIT, false);
             while let Err(error) = self.send(body.clone()).await {
@@ -57,9 +57,9 @@ impl Sender {
     }
 }
 
-fn chunks(documents: &[Document]) -> Vec<String> {
+fn chunks(documents: &[LogDocument]) -> Vec<String> {
     let mut chunks = vec![String::new()];
-    for Document { stream, id, source } in documents {
+    for LogDocument { stream, id, source } in documents {
         let mut text = String::new();
         // Writing into a text cannot fail, and the names and ids of this program need no escape.
         let _ = writeln!(text, "{{\"create\":{{\"_index\":\"{stream}\",\"_id\":\"{id}\"}}}}");
@@ -89,7 +89,7 @@ mod tests {
     fn chunks_are_bounded_and_hold_everything() {
         let source = json!({"message": "x".repeat(100_000)}).as_object().unwrap().clone();
         let documents: Vec<_> = (0..25)
-            .map(|number| Document { stream: "logs-backup.app-default", id: number.to_string(), source: source.clone() })
+            .map(|number| LogDocument { stream: "logs-backup.app-default", id: number.to_string(), source: source.clone() })
             .collect();
         let chunks = chunks(&documents);
         assert_eq!(chunks.len(), 3);

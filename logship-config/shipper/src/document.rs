@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use twox_hash::XxHash3_128;
 
-use crate::lines::{Record, is_panic};
+use crate::lines::{LogRecord, is_panic};
 
 /// Parts of a run and the program of each, as in the label `app.kubernetes.io/name` of its pods.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -20,14 +20,14 @@ const NAMESPACE: &str = "local";
 
 /// One item for the relay: the data stream, the `_id`, the document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct LogDocument {
     pub stream: &'static str,
     pub id: String,
     pub source: Map<String, Value>,
 }
 
 /// `part` is the name of the log file without its extension. `now` is the time of records without a timestamp.
-pub fn document(record: &Record, part: &str, path: &str, now: Timestamp) -> Document {
+pub fn document(record: &LogRecord, part: &str, path: &str, now: Timestamp) -> LogDocument {
     let program = PROGRAMS.iter().find(|(of, _)| *of == part).map(|(_, program)| *program);
     let mut source = match serde_json::from_str::<Value>(&record.text) {
         Ok(Value::Object(ecs)) => ecs,
@@ -47,7 +47,7 @@ pub fn document(record: &Record, part: &str, path: &str, now: Timestamp) -> Docu
     source.insert("kubernetes".into(), pod(part, program));
     // The id depends on place and text, so a record that is read twice is the same document.
     let hash = XxHash3_128::oneshot(format!("{path}\n{}\n{}", record.offset, record.text).as_bytes());
-    Document { stream: stream(program, &source), id: format!("{hash:032x}"), source }
+    LogDocument { stream: stream(program, &source), id: format!("{hash:032x}"), source }
 }
 
 fn pod(part: &str, program: Option<&str>) -> Value {
@@ -75,8 +75,8 @@ fn stream(program: Option<&str>, source: &Map<String, Value>) -> &'static str {
 mod tests {
     use super::*;
 
-    fn of(part: &str, text: &str) -> Document {
-        let record = Record { offset: 7, text: text.to_owned() };
+    fn of(part: &str, text: &str) -> LogDocument {
+        let record = LogRecord { offset: 7, text: text.to_owned() };
         document(&record, part, &format!("/logs/{part}.log"), Timestamp::UNIX_EPOCH)
     }
 
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn the_id_follows_from_place_and_text() {
         let first = of("serve", "x");
-        let later = document(&Record { offset: 7, text: "x".into() }, "serve", "/logs/serve.log", Timestamp::MAX);
+        let later = document(&LogRecord { offset: 7, text: "x".into() }, "serve", "/logs/serve.log", Timestamp::MAX);
         assert_eq!(first.id, later.id);
         assert!(first.id != of("worker", "x").id && first.id != of("serve", "y").id && first.id.len() == 32);
-        assert_ne!(first.id, document(&Record { offset: 8, text: "x".into() }, "serve", "/logs/serve.log", Timestamp::MAX).id);
+        assert_ne!(first.id, document(&LogRecord { offset: 8, text: "x".into() }, "serve", "/logs/serve.log", Timestamp::MAX).id);
     }
 }

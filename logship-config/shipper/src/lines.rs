@@ -9,7 +9,7 @@ const LINES: usize = 1_000;
 
 /// A record of one file: its offset and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct LogRecord {
     pub offset: u64,
     pub text: String,
 }
@@ -22,14 +22,14 @@ pub struct Joiner {
 
 #[derive(Debug)]
 struct Held {
-    record: Record,
+    record: LogRecord,
     lines: usize,
     last: Timestamp,
 }
 
 impl Joiner {
     /// Takes the next line and returns the records that are now complete.
-    pub fn take(&mut self, line: Record, now: Timestamp) -> Vec<Record> {
+    pub fn take(&mut self, line: LogRecord, now: Timestamp) -> Vec<LogRecord> {
         if let Some(held) = &mut self.held
             && !is_panic(&line.text)
             && !line.text.starts_with('{')
@@ -39,7 +39,7 @@ impl Joiner {
             (held.lines, held.last) = (held.lines + 1, now);
             return Vec::new();
         }
-        let mut complete: Vec<Record> = self.held.take().map(|held| held.record).into_iter().collect();
+        let mut complete: Vec<LogRecord> = self.held.take().map(|held| held.record).into_iter().collect();
         if is_panic(&line.text) {
             self.held = Some(Held { record: line, lines: 1, last: now });
         } else {
@@ -49,7 +49,7 @@ impl Joiner {
     }
 
     /// Returns the record that has waited for another line until the timeout.
-    pub fn flush(&mut self, now: Timestamp) -> Option<Record> {
+    pub fn flush(&mut self, now: Timestamp) -> Option<LogRecord> {
         self.held.take_if(|held| now.duration_since(held.last) >= FLUSH).map(|held| held.record)
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         let mut offset = 0;
         let mut records = Vec::new();
         for line in lines {
-            records.extend(joiner.take(Record { offset, text: (*line).to_owned() }, now));
+            records.extend(joiner.take(LogRecord { offset, text: (*line).to_owned() }, now));
             offset += line.len() as u64 + 1;
         }
         assert_eq!(joiner.flush(now), None, "another line may come");

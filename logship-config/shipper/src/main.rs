@@ -16,10 +16,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use service_kit::{
     shutdown::Shutdown,
-    telemetry::{self, Service, Settings},
+    telemetry::{self, Service, TelemetrySettings},
 };
 
-use crate::{chunk::Sender, tail::Tails};
+use crate::{chunk::ChunkSender, tail::Tails};
 
 const SERVICE: Service = Service { name: "development-shipper", version: env!("CARGO_PKG_VERSION") };
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let _telemetry = match telemetry::init(SERVICE, &Settings::default()) {
+    let _telemetry = match telemetry::init(SERVICE, &TelemetrySettings::default()) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("development-shipper: failed to start telemetry: {error}");
@@ -61,7 +61,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let shutdown = Shutdown::new(SHUTDOWN_DEADLINE);
     shutdown.on_signals().context("failed to listen to signals")?;
     let stop = shutdown.token();
-    let sender = Sender::new(&arguments.relay)?;
+    let sender = ChunkSender::new(&arguments.relay)?;
     let mut tails = Tails::new(arguments.logs.clone());
     while !stop.is_cancelled() {
         let documents = tails.read(jiff::Timestamp::now())?;

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 
 use crate::{
-    document::{Document, document},
-    lines::{Joiner, Record},
+    document::{LogDocument, document},
+    lines::{Joiner, LogRecord},
 };
 
 /// Largest read of one file at once, which bounds memory and chunks.
@@ -46,7 +46,7 @@ impl Tails {
     ///
     /// # Errors
     /// Returns an error if the folder or a file in it is unreadable.
-    pub fn read(&mut self, now: Timestamp) -> Result<Vec<Document>> {
+    pub fn read(&mut self, now: Timestamp) -> Result<Vec<LogDocument>> {
         let entries = fs::read_dir(&self.folder).with_context(|| format!("reading {}", self.folder.display()))?;
         let mut documents = Vec::new();
         for entry in entries {
@@ -67,7 +67,7 @@ fn part(path: &Path) -> Option<&str> {
 }
 
 impl Tail {
-    fn read(&mut self, path: &Path, now: Timestamp) -> Result<Vec<Record>> {
+    fn read(&mut self, path: &Path, now: Timestamp) -> Result<Vec<LogRecord>> {
         let mut file = File::open(path)?;
         let read = self.offset + self.unfinished.len() as u64;
         if file.metadata()?.len() < read {
@@ -83,7 +83,7 @@ impl Tail {
             let (line, after) = rest.split_at(length);
             let text = String::from_utf8_lossy(line).trim_end_matches(['\n', '\r']).to_owned();
             if !text.is_empty() {
-                records.extend(self.joiner.take(Record { offset: self.offset, text }, now));
+                records.extend(self.joiner.take(LogRecord { offset: self.offset, text }, now));
             }
             self.offset += length as u64;
             rest = after;

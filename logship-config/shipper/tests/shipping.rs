@@ -2,8 +2,8 @@
 
 use std::{fs::OpenOptions, io::Write, path::PathBuf, time::Duration};
 
-use elasticsearch_fake::{Cluster, Fake, Fault, FaultKind};
-use local_parts::{Launch, Process, StopSignal};
+use elasticsearch_fake::{Cluster, Fake, FaultKind, InjectedFault};
+use local_parts::{ChildProcess, Launch, StopSignal};
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ async fn until(fake: &Fake, stream: &str, count: usize) -> Vec<Value> {
 
 struct Shipper {
     logs: tempfile::TempDir,
-    process: Process,
+    process: ChildProcess,
 }
 
 impl Shipper {
@@ -47,7 +47,7 @@ impl Shipper {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_development-shipper"));
         let arguments = ["--logs".into(), logs.path().as_os_str().to_owned(), "--relay".into(), fake.url().into()];
         let launch = Launch::new("shipper", program, arguments, Vec::new(), StopSignal::Terminate);
-        let process = Process::start(&launch, logs.path()).unwrap();
+        let process = ChildProcess::start(&launch, logs.path()).unwrap();
         Self { logs, process }
     }
 
@@ -74,7 +74,7 @@ async fn what_parts_write_arrives_as_the_pipeline_would_ship_it() {
     assert_eq!(until(&fake, "logs-infrastructure.app-default", 1).await[0]["kubernetes"]["labels"]["app"], "postgres");
 
     // Nothing is lost while the relay asks for time, and nothing doubled after it.
-    fake.change(|cluster| cluster.faults.add(Fault::new(FaultKind::unavailable()).times(3)));
+    fake.change(|cluster| cluster.faults.add(InjectedFault::new(FaultKind::unavailable()).times(3)));
     (500..700).for_each(|number| shipper.write("serve", &line(number)));
     assert_eq!(until(&fake, STREAM, 701).await.len(), 701);
     assert_eq!(shipper.process.stop(StopSignal::Terminate).await.unwrap().code(), Some(0));

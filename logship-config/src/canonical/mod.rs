@@ -12,7 +12,7 @@ mod template;
 
 use serde_json::{Value, json};
 
-use crate::{desired::Kind, units};
+use crate::{desired::ObjectKind, units};
 
 /// Fields that the server adds to a body and no file declares.
 const SERVER_FIELDS: [&str; 10] = [
@@ -29,16 +29,16 @@ const SERVER_FIELDS: [&str; 10] = [
 ];
 
 /// Returns the canonical form of a body of `kind`.
-pub fn canonical(kind: Kind, body: &Value) -> Value {
+pub fn canonical(kind: ObjectKind, body: &Value) -> Value {
     let mut body = without_nulls(body);
     match kind {
-        Kind::LifecyclePolicy => policy::policy(&mut body),
-        Kind::ComponentTemplate => template::template(&mut body, false),
-        Kind::IndexTemplate => template::template(&mut body, true),
-        Kind::Pipeline => pipeline(&mut body),
-        Kind::Repository => snapshot::repository(&mut body),
-        Kind::SnapshotPolicy => snapshot::snapshot_policy(&mut body),
-        Kind::DataStream => stream(&mut body),
+        ObjectKind::LifecyclePolicy => policy::canonical_policy(&mut body),
+        ObjectKind::ComponentTemplate => template::template(&mut body, false),
+        ObjectKind::IndexTemplate => template::template(&mut body, true),
+        ObjectKind::Pipeline => pipeline(&mut body),
+        ObjectKind::Repository => snapshot::canonical_repository(&mut body),
+        ObjectKind::SnapshotPolicy => snapshot::snapshot_policy(&mut body),
+        ObjectKind::DataStream => stream(&mut body),
     }
     body
 }
@@ -171,7 +171,7 @@ fn pipeline(body: &mut Value) {
 /// `{lifecycle, failure_store}` of a data stream.
 fn stream(body: &mut Value) {
     if body.get("lifecycle").is_some() {
-        template::lifecycle(&mut body["lifecycle"]);
+        template::canonical_lifecycle(&mut body["lifecycle"]);
     }
     if body.get("failure_store").is_some() {
         template::failure_store(&mut body["failure_store"]);
@@ -198,7 +198,7 @@ mod tests {
         let silent = json!({"phases": {"hot": {"actions": {"rollover": {"max_age": "1d", "max_size": "50gb"}}},
             "warm": {"min_age": "48h", "actions": {"allocate": {"number_of_replicas": 1}, "shrink": {"number_of_shards": 1}}},
             "delete": {"min_age": "30d", "actions": {"delete": {}}}}, "_meta": {}});
-        let (one, other) = (canonical(Kind::LifecyclePolicy, &said), canonical(Kind::LifecyclePolicy, &silent));
+        let (one, other) = (canonical(ObjectKind::LifecyclePolicy, &said), canonical(ObjectKind::LifecyclePolicy, &silent));
         assert_eq!(differences(&one, &other), []);
     }
 
@@ -206,22 +206,22 @@ mod tests {
     fn a_meaning_that_differs_stays_a_difference() {
         let of = |kind, one: Value, other: Value| differences(&canonical(kind, &one), &canonical(kind, &other)).len();
         let pipeline = |value: Value| json!({"processors": [{"set": {"field": "a", "value": value}}]});
-        assert_eq!(of(Kind::Pipeline, pipeline(json!(5)), pipeline(json!("5"))), 1);
+        assert_eq!(of(ObjectKind::Pipeline, pipeline(json!(5)), pipeline(json!("5"))), 1);
         assert_eq!(
-            of(Kind::IndexTemplate, json!({"index_patterns": ["a"], "data_stream": {}}), json!({"index_patterns": ["a"]})),
+            of(ObjectKind::IndexTemplate, json!({"index_patterns": ["a"], "data_stream": {}}), json!({"index_patterns": ["a"]})),
             1
         );
         let composed = |order: Value| json!({"index_patterns": ["a"], "composed_of": order});
-        assert_eq!(of(Kind::IndexTemplate, composed(json!(["a", "b"])), composed(json!(["b", "a"]))), 1);
+        assert_eq!(of(ObjectKind::IndexTemplate, composed(json!(["a", "b"])), composed(json!(["b", "a"]))), 1);
         let mount = |extra: Value| json!({"phases": {"cold": {"actions": extra}}});
         let mounted = json!({"searchable_snapshot": {"snapshot_repository": "r"}, "migrate": {}});
         assert_eq!(
-            of(Kind::LifecyclePolicy, mount(mounted), mount(json!({"searchable_snapshot": {"snapshot_repository": "r"}}))),
+            of(ObjectKind::LifecyclePolicy, mount(mounted), mount(json!({"searchable_snapshot": {"snapshot_repository": "r"}}))),
             1
         );
         let template = |lifecycle: Value| json!({"index_patterns": ["a"], "template": {"lifecycle": lifecycle}});
-        assert_eq!(of(Kind::IndexTemplate, template(json!({})), template(Value::Null)), 1);
+        assert_eq!(of(ObjectKind::IndexTemplate, template(json!({})), template(Value::Null)), 1);
         let priority = |value: Value| json!({"phases": {"hot": {"actions": {"set_priority": {"priority": value}}}}});
-        assert_eq!(of(Kind::LifecyclePolicy, priority(json!(0)), priority(Value::Null)), 1);
+        assert_eq!(of(ObjectKind::LifecyclePolicy, priority(json!(0)), priority(Value::Null)), 1);
     }
 }

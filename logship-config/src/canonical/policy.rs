@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{drop_default, drop_empty, drop_server_fields, duration, size, text};
 
-pub fn policy(body: &mut Value) {
+pub fn canonical_policy(body: &mut Value) {
     drop_server_fields(body);
     drop_default(body, "deprecated", &json!(false));
     drop_empty(body, &["_meta"]);

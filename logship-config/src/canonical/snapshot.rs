@@ -14,7 +14,7 @@ const REPOSITORY_DEFAULTS: [(&str, &str); 5] = [
     ("max_restore_bytes_per_sec", "0b"),
 ];
 
-pub fn repository(body: &mut Value) {
+pub fn canonical_repository(body: &mut Value) {
     drop_server_fields(body);
     if let Some(settings) = body.get_mut("settings") {
         let flat = resolve::flat_settings(settings);

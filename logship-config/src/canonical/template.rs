@@ -45,7 +45,7 @@ pub fn template(body: &mut Value, index: bool) {
             aliases.values_mut().for_each(alias);
         }
         if inner.get("lifecycle").is_some() {
-            lifecycle(&mut inner["lifecycle"]);
+            canonical_lifecycle(&mut inner["lifecycle"]);
         }
         if inner["data_stream_options"].get("failure_store").is_some() {
             failure_store(&mut inner["data_stream_options"]["failure_store"]);
@@ -132,7 +132,7 @@ fn merge(there: &mut Map<String, Value>, more: Map<String, Value>) {
 }
 
 /// A data stream lifecycle. An empty one is switched on.
-pub fn lifecycle(lifecycle: &mut Value) {
+pub fn canonical_lifecycle(lifecycle: &mut Value) {
     drop_server_fields(lifecycle);
     drop_default(lifecycle, "enabled", &json!(true));
     drop_default(lifecycle, "downsampling_method", &json!("aggregate"));
@@ -145,6 +145,6 @@ pub fn failure_store(store: &mut Value) {
     }
     store["enabled"] = text(&store["enabled"]);
     if store.get("lifecycle").is_some() {
-        lifecycle(&mut store["lifecycle"]);
+        canonical_lifecycle(&mut store["lifecycle"]);
     }
 }

@@ -29,7 +29,7 @@ use crate::{config::ClusterSettings, metrics::ClientMetrics};
 pub use self::bytes::BytesReply;
 pub use elasticsearch::http::{Method, headers};
 pub use mounted::Mounted;
-pub use reply::{CallError, Reply};
+pub use reply::{CallError, ErrorReply};
 
 /// Interval between checks of mounted files for changes.
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);

@@ -7,14 +7,14 @@ use elasticsearch::http::Method;
 use serde_json::Value;
 use url::Url;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{CommandFailure, Exit};
 
 /// Longest part of an answer shown in an error when the answer is not JSON.
 const SHOWN_CHARACTERS: usize = 200;
 
 /// An answer with an error status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct ErrorReply {
     /// `PUT /_ilm/policy/x`.
     pub request: String,
     pub status: u16,
@@ -24,7 +24,7 @@ pub struct Reply {
     pub reason: String,
 }
 
-impl fmt::Display for Reply {
+impl fmt::Display for ErrorReply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} was answered {}", self.request, self.status)?;
         if !self.kind.is_empty() {
@@ -47,22 +47,22 @@ pub enum CallError {
         "Elasticsearch does not accept the credentials ({reply}); correct LOGSHIP_API_KEY_FILE, or LOGSHIP_USERNAME and \
          LOGSHIP_PASSWORD_FILE"
     )]
-    Unauthorised { reply: Reply },
+    Unauthorised { reply: ErrorReply },
     /// 403: a privilege is missing.
     #[error("a privilege is missing ({0}); grant this program's role the privileges listed in README.md")]
-    Forbidden(Reply),
+    Forbidden(ErrorReply),
     /// A block: the cluster or an index accepts no changes (read-only, flood stage).
     #[error(
         "a block prevents changes ({0}); free disk space or lift the block (GET _cluster/settings, GET \
          _all/_settings/index.blocks.*), then retry"
     )]
-    Blocked(Reply),
+    Blocked(ErrorReply),
     /// 408, 429, 500, 502, 503, 504: a later attempt may succeed.
     #[error("Elasticsearch cannot do it now ({0}); check GET _cluster/health, then retry")]
-    Overloaded(Reply),
+    Overloaded(ErrorReply),
     /// Every other status.
     #[error("{0}")]
-    Refused(Reply),
+    Refused(ErrorReply),
 }
 
 impl CallError {
@@ -128,15 +128,15 @@ impl CallError {
         let parsed = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str::<Value>(text) };
         match parsed {
             Ok(value) if (200..300).contains(&status) => Ok(value),
-            Ok(value) => Err(Self::of(Reply::read(request(), status, &value))),
+            Ok(value) => Err(Self::of(ErrorReply::read(request(), status, &value))),
             Err(_) => {
                 let reason = format!("not JSON: {:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
-                Err(Self::of(Reply { request: request(), status, kind: String::new(), reason }))
+                Err(Self::of(ErrorReply { request: request(), status, kind: String::new(), reason }))
             }
         }
     }
 
-    fn of(reply: Reply) -> Self {
+    fn of(reply: ErrorReply) -> Self {
         match reply.status {
             401 => Self::Unauthorised { reply },
             403 | 429 if reply.kind == "cluster_block_exception" => Self::Blocked(reply),
@@ -147,13 +147,13 @@ impl CallError {
     }
 }
 
-impl From<CallError> for Failure {
+impl From<CallError> for CommandFailure {
     fn from(error: CallError) -> Self {
         Self::new(error.exit(), error.to_string())
     }
 }
 
-impl Reply {
+impl ErrorReply {
     /// Reads Elasticsearch's error object, or a plain text instead of it.
     fn read(request: String, status: u16, body: &Value) -> Self {
         let error = &body["error"];

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use service_kit::config::{Reader, Secret};
+use service_kit::config::{Secret, SettingsReader};
 
 /// The relay's address, its streams and limits, and the time it retries.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ const HIGHEST_MEMORY: usize = 4 << 30;
 
 impl RelaySettings {
     /// `needed`: for the command `relay`. The other commands accept missing values.
-    pub(super) fn read(env: &mut Reader, needed: bool) -> Self {
+    pub(super) fn read(env: &mut SettingsReader, needed: bool) -> Self {
         let listen = env.or(
             LISTEN,
             SocketAddr::from(([127, 0, 0, 1], 9651)),
@@ -142,7 +142,7 @@ fn is_stream_name(name: &str) -> bool {
     name.len() <= LIMIT && name.bytes().all(allowed) && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
-fn tls(env: &mut Reader) -> Option<TlsFiles> {
+fn tls(env: &mut SettingsReader) -> Option<TlsFiles> {
     let certificate: Option<PathBuf> = env.optional(CERTIFICATE, "PEM file of the listener's certificate and its chain");
     let key: Option<PathBuf> = env.optional(KEY, "PEM file of that certificate's private key");
     match (certificate, key) {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn load(variables: &[(&str, &str)]) -> Result<RelaySettings, String> {
-        let read = |env: &mut Reader| RelaySettings::read(env, true);
+        let read = |env: &mut SettingsReader| RelaySettings::read(env, true);
         service_kit::config::load("LOGSHIP", variables.iter().copied(), read).map_err(|faults| faults.to_string())
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use service_kit::yaml::{FileFault, YamlDocument};
 
 use super::{
-    DeclaredFault, DeclaredFaults, Desired, Kind, OWNER_KEY,
+    DeclaredFault, DeclaredFaults, Desired, OWNER_KEY, ObjectKind,
     rules::{self, Checked},
 };
 
@@ -23,7 +23,7 @@ const NOTES: [&str; 2] = ["md", "txt"];
 /// # Errors
 /// Returns an error with the name of the folder or file that cannot be read; [`io::ErrorKind::InvalidData`] if one is not
 /// text.
-pub fn read(folder: &Path) -> io::Result<Files> {
+pub fn read_files(folder: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     collect(folder, folder, &mut files)?;
     Ok(files)
@@ -50,7 +50,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns every fault of every file.
-pub fn load(files: &Files) -> Result<Desired, DeclaredFaults> {
+pub fn load_desired(files: &Files) -> Result<Desired, DeclaredFaults> {
     let mut faults = Vec::new();
     let mut desired = Desired::default();
     let mut documents = BTreeMap::new();
@@ -101,7 +101,7 @@ fn one(
         return in_file(faults);
     }
     let Some((kind, name)) = kind_and_name(file) else {
-        let folders: Vec<_> = Kind::ALL.iter().filter_map(|kind| kind.folder()).collect();
+        let folders: Vec<_> = ObjectKind::ALL.iter().filter_map(|kind| kind.folder()).collect();
         let remedy = format!("move it to {}, or name it {STREAMS_FILE} or {OWNER_FILE}", folders.join(", "));
         return whole("is in a folder that is not read", &remedy);
     };
@@ -119,14 +119,18 @@ fn one(
 }
 
 /// `policies/a.yaml` is the lifecycle policy `a`.
-fn kind_and_name(file: &str) -> Option<(Kind, String)> {
+fn kind_and_name(file: &str) -> Option<(ObjectKind, String)> {
     let (folder, name) = file.rsplit_once('/')?;
     let name = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"))?;
-    Kind::ALL.into_iter().find(|kind| kind.folder() == Some(folder)).map(|kind| (kind, name.to_owned()))
+    ObjectKind::ALL.into_iter().find(|kind| kind.folder() == Some(folder)).map(|kind| (kind, name.to_owned()))
 }
 
 /// Returns the file and document that declare an object.
-fn locate<'a>(documents: &'a BTreeMap<String, YamlDocument>, kind: Kind, name: &str) -> Option<(&'a str, &'a YamlDocument)> {
+fn locate<'a>(
+    documents: &'a BTreeMap<String, YamlDocument>,
+    kind: ObjectKind,
+    name: &str,
+) -> Option<(&'a str, &'a YamlDocument)> {
     let found = |file: String| documents.get_key_value(&file).map(|(file, document)| (file.as_str(), document));
     match kind.folder() {
         None => found(STREAMS_FILE.to_owned()),
@@ -135,11 +139,13 @@ fn locate<'a>(documents: &'a BTreeMap<String, YamlDocument>, kind: Kind, name: &
 }
 
 /// Sets the mark of ownership, if the kind has a place for one.
-fn set_mark(kind: Kind, body: &mut Value, mark: &str) {
+fn set_mark(kind: ObjectKind, body: &mut Value, mark: &str) {
     let meta = match kind {
-        Kind::Pipeline | Kind::LifecyclePolicy | Kind::ComponentTemplate | Kind::IndexTemplate => &mut body["_meta"],
-        Kind::SnapshotPolicy => &mut body["config"]["metadata"],
-        Kind::Repository | Kind::DataStream => return,
+        ObjectKind::Pipeline | ObjectKind::LifecyclePolicy | ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate => {
+            &mut body["_meta"]
+        }
+        ObjectKind::SnapshotPolicy => &mut body["config"]["metadata"],
+        ObjectKind::Repository | ObjectKind::DataStream => return,
     };
     if !meta.is_object() {
         *meta = Value::Object(Map::new());

@@ -25,9 +25,9 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::Value;
 
 pub use fault::{DeclaredFault, DeclaredFaults};
-pub use load::{load, read};
+pub use load::{load_desired, read_files};
 pub use rules::is_built_in;
-pub use stream::{Budget, Stream};
+pub use stream::{DiskBudget, Stream};
 
 /// Marks an object as created by this program for an owner, so that this program may remove it after that owner's declaration
 /// is removed: `logship/exchange`. Without an owner's name the mark is `logship`.
@@ -36,13 +36,13 @@ const PROGRAM: &str = "logship";
 
 /// The owner that an object's mark names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum ObjectOwner {
     /// Marked without a name: by an earlier release, or from a folder without `owner.yaml`.
     Unnamed,
     Named(String),
 }
 
-impl Owner {
+impl ObjectOwner {
     /// `None` if this program did not set the mark.
     pub fn of_mark(mark: &str) -> Option<Self> {
         match mark.strip_prefix(PROGRAM)?.split_once('/') {
@@ -55,7 +55,7 @@ impl Owner {
 
 /// Kinds of declared objects, in the order of application: a referenced kind comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ObjectKind {
     Pipeline,
     Repository,
     SnapshotPolicy,
@@ -65,7 +65,7 @@ pub enum Kind {
     DataStream,
 }
 
-impl Kind {
+impl ObjectKind {
     pub const ALL: [Self; 7] = [
         Self::Pipeline,
         Self::Repository,
@@ -103,20 +103,20 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ObjectKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
 }
 
 /// An object by kind and name. Sorts in the order of application.
-pub type Key = (Kind, String);
+pub type ObjectKey = (ObjectKind, String);
 
 /// All valid declarations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Desired {
     /// Bodies as they are sent, with the ownership mark. Without data streams.
-    pub objects: BTreeMap<Key, Value>,
+    pub objects: BTreeMap<ObjectKey, Value>,
     pub streams: BTreeMap<String, Stream>,
     /// `None`: the folder names no owner, and no object is deleted.
     pub owner: Option<String>,
@@ -128,12 +128,12 @@ impl Desired {
         owner.map_or_else(|| PROGRAM.to_owned(), |owner| format!("{PROGRAM}/{owner}"))
     }
 
-    pub fn body(&self, kind: Kind, name: &str) -> Option<&Value> {
+    pub fn body(&self, kind: ObjectKind, name: &str) -> Option<&Value> {
         self.objects.get(&(kind, name.to_owned()))
     }
 
     /// Returns the objects of a kind by name.
-    pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn of(&self, kind: ObjectKind) -> impl Iterator<Item = (&str, &Value)> {
         self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|((_, name), body)| (name.as_str(), body))
     }
 }

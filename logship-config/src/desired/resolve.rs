@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Desired, Kind, Stream};
+use super::{Desired, ObjectKind, Stream};
 use crate::units;
 
 /// Phases of index lifecycle management, in order.
@@ -29,13 +29,13 @@ pub struct Resolved {
 
 /// Minimum retention of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Retention {
+pub enum DataRetention {
     /// Milliseconds from the rollover, or from the document if there is no rollover.
     Millis(i64),
     Forever,
 }
 
-impl std::fmt::Display for Retention {
+impl std::fmt::Display for DataRetention {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Millis(millis) => formatter.write_str(&units::rough_duration(*millis)),
@@ -47,15 +47,15 @@ impl std::fmt::Display for Retention {
 /// Returns the template of highest priority with a matching pattern.
 pub fn template_for<'d>(desired: &'d Desired, name: &str) -> Option<&'d str> {
     let matching = desired
-        .of(Kind::IndexTemplate)
+        .of(ObjectKind::IndexTemplate)
         .filter(|(_, body)| texts(&body["index_patterns"]).iter().any(|pattern| matches(pattern, name)));
     matching.max_by_key(|(_, body)| body["priority"].as_u64().unwrap_or(0)).map(|(template, _)| template)
 }
 
 /// Components in their order, then the template itself: later parts override earlier ones.
 fn parts<'d>(desired: &'d Desired, template: &str) -> Vec<&'d Value> {
-    let Some(body) = desired.body(Kind::IndexTemplate, template) else { return Vec::new() };
-    let components = texts(&body["composed_of"]).into_iter().filter_map(|name| desired.body(Kind::ComponentTemplate, name));
+    let Some(body) = desired.body(ObjectKind::IndexTemplate, template) else { return Vec::new() };
+    let components = texts(&body["composed_of"]).into_iter().filter_map(|name| desired.body(ObjectKind::ComponentTemplate, name));
     components.chain([body]).map(|body| &body["template"]).collect()
 }
 
@@ -102,12 +102,12 @@ pub fn lives_by<'a>(policy: Option<&'a str>, lifecycle: Option<&'a Value>, prefe
 }
 
 /// Returns the retention of a policy.
-pub fn policy_retention(policy: &Value) -> Retention {
+pub fn policy_retention(policy: &Value) -> DataRetention {
     let delete = &policy["phases"]["delete"];
     if !delete.is_object() || !delete["actions"].as_object().is_some_and(|actions| actions.contains_key("delete")) {
-        return Retention::Forever;
+        return DataRetention::Forever;
     }
-    Retention::Millis(phase_age(policy, "delete"))
+    DataRetention::Millis(phase_age(policy, "delete"))
 }
 
 /// Returns the age at which a phase is entered: the maximum age of the phase and the earlier phases. With a rollover the hot
@@ -126,19 +126,19 @@ pub fn lifecycle_enabled(lifecycle: &Value) -> bool {
 }
 
 /// Returns the retention of a data stream lifecycle.
-pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
+pub fn lifecycle_retention(lifecycle: &Value) -> DataRetention {
     match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| lifecycle_enabled(lifecycle)) {
-        Some(millis) => Retention::Millis(millis),
-        None => Retention::Forever,
+        Some(millis) => DataRetention::Millis(millis),
+        None => DataRetention::Forever,
     }
 }
 
 /// Returns the retention of a failure store, switched on or off.
-pub fn failure_retention(store: &Value) -> Retention {
+pub fn failure_retention(store: &Value) -> DataRetention {
     let lifecycle = &store["lifecycle"];
     match lifecycle_retention(lifecycle) {
-        Retention::Forever if lifecycle["enabled"] != false && lifecycle["enabled"] != "false" => {
-            Retention::Millis(FAILURES_KEPT_MILLIS)
+        DataRetention::Forever if lifecycle["enabled"] != false && lifecycle["enabled"] != "false" => {
+            DataRetention::Millis(FAILURES_KEPT_MILLIS)
         }
         kept => kept,
     }
@@ -228,16 +228,16 @@ mod tests {
 
     #[test]
     fn retention_is_the_delete_phase_or_the_lifecycle() {
-        assert_eq!(policy_retention(&json!({"phases": {"hot": {}}})), Retention::Forever);
+        assert_eq!(policy_retention(&json!({"phases": {"hot": {}}})), DataRetention::Forever);
         let deletes = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
         assert_eq!(policy_retention(&deletes).to_string(), "30d");
         // Phases are entered in sequence.
         let later = json!({"phases": {"hot": {"min_age": "90d", "actions": {"rollover": {}}}, "cold": {"min_age": "40d"},
             "delete": {"min_age": "0ms", "actions": {"delete": {}}}}});
         assert_eq!(policy_retention(&later).to_string(), "40d");
-        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d"})), Retention::Millis(7 * units::MILLIS_PER_DAY));
-        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d", "enabled": false})), Retention::Forever);
-        assert!(Retention::Millis(1) < Retention::Forever);
+        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d"})), DataRetention::Millis(7 * units::MILLIS_PER_DAY));
+        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d", "enabled": false})), DataRetention::Forever);
+        assert!(DataRetention::Millis(1) < DataRetention::Forever);
         for (store, kept) in [
             (json!({"enabled": true}), "30d"),
             (json!({"enabled": "true", "lifecycle": {"data_retention": "7d"}}), "7d"),

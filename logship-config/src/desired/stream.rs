@@ -11,12 +11,12 @@ pub struct Stream {
     pub failure_store: Option<Value>,
     /// An audit stream. This program must not shorten its retention, and no budget deletes from it.
     pub protected: bool,
-    pub budget: Option<Budget>,
+    pub budget: Option<DiskBudget>,
 }
 
 /// Retention by disk: the oldest backing indices are deleted first, the write index never.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
+pub struct DiskBudget {
     /// Share of the cluster's data disks that this stream may fill, in percent.
     pub disk_percent: f64,
     /// A younger index stays, even if the stream exceeds its share.

@@ -5,43 +5,43 @@
 
 use serde_json::Value;
 
-use super::Effect;
-use crate::{actual::Actual, canonical::Difference, desired::Kind};
+use super::PlanEffect;
+use crate::{actual::Actual, canonical::Difference, desired::ObjectKind};
 
 /// Returns when a created object takes effect.
-pub fn of_creation(kind: Kind) -> &'static str {
+pub fn of_creation(kind: ObjectKind) -> &'static str {
     match kind {
-        Kind::Pipeline => "used by indices whose settings name it",
-        Kind::Repository => "used by the next snapshot",
-        Kind::SnapshotPolicy => "the first snapshot is taken at its next scheduled time",
-        Kind::LifecyclePolicy => "used by indices whose settings name it",
-        Kind::ComponentTemplate => "used by index templates that name it",
-        Kind::IndexTemplate => "used by indices and data streams created from now on",
-        Kind::DataStream => "accepts documents at once",
+        ObjectKind::Pipeline => "used by indices whose settings name it",
+        ObjectKind::Repository => "used by the next snapshot",
+        ObjectKind::SnapshotPolicy => "the first snapshot is taken at its next scheduled time",
+        ObjectKind::LifecyclePolicy => "used by indices whose settings name it",
+        ObjectKind::ComponentTemplate => "used by index templates that name it",
+        ObjectKind::IndexTemplate => "used by indices and data streams created from now on",
+        ObjectKind::DataStream => "accepts documents at once",
     }
 }
 
 /// Returns when an update takes effect, and the reason.
-pub fn of_update(kind: Kind, changes: &[Difference], from: &Value, to: &Value) -> (Effect, String) {
+pub fn of_update(kind: ObjectKind, changes: &[Difference], from: &Value, to: &Value) -> (PlanEffect, String) {
     let told = |effect, reason: &str| (effect, reason.to_owned());
     if changes.iter().all(|change| change.path == "_meta" || change.path.starts_with("_meta.")) {
-        return told(Effect::Now, "only notes change");
+        return told(PlanEffect::Now, "only notes change");
     }
     match kind {
-        Kind::Pipeline => told(Effect::Now, "the next document passes through it"),
-        Kind::Repository => told(Effect::Now, "the next snapshot or restore uses it"),
-        Kind::SnapshotPolicy => told(Effect::Now, "the next snapshot and the next clean-up follow it"),
-        Kind::DataStream => told(Effect::Now, "the stream's own settings apply at once"),
-        Kind::LifecyclePolicy => of_policy(changes, from, to),
-        Kind::ComponentTemplate | Kind::IndexTemplate => {
-            told(Effect::NextRollover, "existing indices do not change; the next backing index gets it")
+        ObjectKind::Pipeline => told(PlanEffect::Now, "the next document passes through it"),
+        ObjectKind::Repository => told(PlanEffect::Now, "the next snapshot or restore uses it"),
+        ObjectKind::SnapshotPolicy => told(PlanEffect::Now, "the next snapshot and the next clean-up follow it"),
+        ObjectKind::DataStream => told(PlanEffect::Now, "the stream's own settings apply at once"),
+        ObjectKind::LifecyclePolicy => of_policy(changes, from, to),
+        ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate => {
+            told(PlanEffect::NextRollover, "existing indices do not change; the next backing index gets it")
         }
     }
 }
 
 /// Returns the latest effect of any change. A phase with other actions has other steps, and an index in that phase finishes
 /// the old ones.
-fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (Effect, String) {
+fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (PlanEffect, String) {
     let mut later: Vec<&str> = Vec::new();
     for change in changes {
         let mut place = change.path.split('.');
@@ -59,11 +59,11 @@ fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (Effect, Strin
     }
     if later.is_empty() {
         let reason = "indices apply it at the next check: the steps of their phases stay the same";
-        return (Effect::Now, reason.to_owned());
+        return (PlanEffect::Now, reason.to_owned());
     }
     let phases = later.join(", ");
     (
-        Effect::NextPhase,
+        PlanEffect::NextPhase,
         format!("an index in {phases} now finishes the definition that it cached on entry; later indices use the new one"),
     )
 }
@@ -79,21 +79,21 @@ fn changes_steps(path: &str) -> bool {
 }
 
 /// Returns the streams and indices that an object affects.
-pub fn touched(actual: &Actual, kind: Kind, name: &str) -> Vec<String> {
+pub fn touched(actual: &Actual, kind: ObjectKind, name: &str) -> Vec<String> {
     let reached = |test: &dyn Fn(&str, &crate::actual::HeldStream) -> bool| {
         let streams = actual.streams.iter().filter(|(stream, held)| test(stream, held));
         streams.map(|(stream, held)| format!("data stream {stream} ({} indices)", held.indices.len())).collect::<Vec<_>>()
     };
     let used = || actual.objects.get(&(kind, name.to_owned())).map(|held| held.in_use_by.clone()).unwrap_or_default();
     match kind {
-        Kind::LifecyclePolicy => {
+        ObjectKind::LifecyclePolicy => {
             let streams = reached(&|_, held| held.policy.as_deref() == Some(name));
             if streams.is_empty() { used() } else { streams }
         }
-        Kind::IndexTemplate => reached(&|_, held| held.template == name),
-        Kind::ComponentTemplate => {
+        ObjectKind::IndexTemplate => reached(&|_, held| held.template == name),
+        ObjectKind::ComponentTemplate => {
             let uses = |template: &str| {
-                let held = actual.objects.get(&(Kind::IndexTemplate, template.to_owned()));
+                let held = actual.objects.get(&(ObjectKind::IndexTemplate, template.to_owned()));
                 held.is_some_and(|held| crate::desired::resolve::texts(&held.body["composed_of"]).contains(&name))
             };
             reached(&|_, held| uses(&held.template))

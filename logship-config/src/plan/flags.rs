@@ -3,15 +3,15 @@
 use super::{Allowed, foreign::TAKE_OVER, guard::SHORTER_RETENTION};
 use crate::{
     actual::Actual,
-    desired::{Desired, Kind, Owner},
+    desired::{Desired, ObjectKind, ObjectOwner},
 };
 
 /// # Errors
 /// Returns the fault of a flag whose name is neither declared nor in the cluster.
-pub fn check(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), String> {
-    let guarded = [Kind::LifecyclePolicy, Kind::SnapshotPolicy];
+pub fn check_allowed(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), String> {
+    let guarded = [ObjectKind::LifecyclePolicy, ObjectKind::SnapshotPolicy];
     for name in &allowed.shorter_retention {
-        let object = |kind: Kind| desired.body(kind, name).is_some() || actual.objects.contains_key(&(kind, name.clone()));
+        let object = |kind: ObjectKind| desired.body(kind, name).is_some() || actual.objects.contains_key(&(kind, name.clone()));
         let stream = desired.streams.contains_key(name) || actual.streams.contains_key(name);
         if !stream && !guarded.into_iter().any(object) {
             return Err(format!(
@@ -24,7 +24,7 @@ pub fn check(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<()
         let Some(own) = &desired.owner else {
             return Err(format!("{TAKE_OVER} {owner}: the declarations name no owner; add owner.yaml"));
         };
-        let known = actual.objects.values().any(|held| held.owner == Some(Owner::Named(owner.clone())));
+        let known = actual.objects.values().any(|held| held.owner == Some(ObjectOwner::Named(owner.clone())));
         if !known && own != owner {
             return Err(format!(
                 "{TAKE_OVER} {owner}: no object of the cluster belongs to this owner; write the name that plan prints"

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Allowed, Plan, Refusal, foreign,
+    Allowed, Plan, PlanRefusal, foreign,
     keeping::{self, Life, shrinks},
     outlook::Outlook,
 };
 use crate::{
     actual::{Actual, Capability, Held, used_by},
     desired::{
-        Desired, Kind, Stream,
-        resolve::{self, LivesBy, Retention},
+        Desired, ObjectKind, Stream,
+        resolve::{self, DataRetention, LivesBy},
     },
     units,
 };
@@ -22,8 +22,8 @@ use crate::{
 pub const SHORTER_RETENTION: &str = "--allow-shorter-retention";
 
 /// Refuses an action that the cluster's licence does not include.
-pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
-    if kind != Kind::LifecyclePolicy || actual.capability == Capability::Enterprise {
+pub fn licence(actual: &Actual, kind: ObjectKind, body: &Value) -> Option<String> {
+    if kind != ObjectKind::LifecyclePolicy || actual.capability == Capability::Enterprise {
         return None;
     }
     let phase = resolve::PHASES.into_iter().find(|phase| !body["phases"][phase]["actions"]["searchable_snapshot"].is_null())?;
@@ -36,10 +36,10 @@ pub fn in_use(
     actual: &Actual,
     allowed: &Allowed,
     plan: &Plan,
-    kind: Kind,
+    kind: ObjectKind,
     name: &str,
     held: &Held,
-) -> Option<Refusal> {
+) -> Option<PlanRefusal> {
     // A user does not count if this program deletes it too, or if it will be declared without the reference.
     let goes = |by: &str| {
         actual.objects.iter().any(|((of, user), held)| {
@@ -56,7 +56,7 @@ pub fn in_use(
         return None;
     }
     let why = format!("it is declared no longer, but {} still uses it; remove that use first", users.join(", "));
-    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
+    Some(PlanRefusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
 }
 
 /// Refuses a policy that would delete data or snapshots sooner, or retain fewer snapshots.
@@ -64,15 +64,15 @@ pub fn shorter(
     desired: &Desired,
     actual: &Actual,
     allowed: &Allowed,
-    kind: Kind,
+    kind: ObjectKind,
     name: &str,
     from: &Value,
     to: &Value,
-) -> Option<Refusal> {
-    let protected = kind == Kind::LifecyclePolicy && protected_policies(desired, actual).any(|policy| policy == name);
+) -> Option<PlanRefusal> {
+    let protected = kind == ObjectKind::LifecyclePolicy && protected_policies(desired, actual).any(|policy| policy == name);
     let sooner = match kind {
-        Kind::LifecyclePolicy => keeping::sooner(&Life::of_policy(from), &Life::of_policy(to)),
-        Kind::SnapshotPolicy => {
+        ObjectKind::LifecyclePolicy => keeping::sooner(&Life::of_policy(from), &Life::of_policy(to)),
+        ObjectKind::SnapshotPolicy => {
             let kept = shrinks("retention", snapshot_retention(from), snapshot_retention(to));
             kept.or_else(|| fewer_snapshots(from, to))
         }
@@ -111,14 +111,14 @@ pub fn shorter_stream(
     name: &str,
     from: &Value,
     to: &Value,
-) -> Option<Refusal> {
+) -> Option<PlanRefusal> {
     let declared = desired.streams.get(name);
     let held = &actual.streams[name];
     let protected = declared.is_some_and(|stream| stream.protected);
     let failures = |value: &Value| resolve::failure_retention(&value["failure_store"]);
     let had_failures = from["failure_store"].is_object();
     if let Some(told) = shrinks("retention of its failure store", failures(from), failures(to)).filter(|_| had_failures) {
-        return refuse(allowed, Kind::DataStream, name, told, protected);
+        return refuse(allowed, ObjectKind::DataStream, name, told, protected);
     }
     let undeclared = Stream::default();
     let resolved = |world: &Desired| resolve::stream(world, name, declared.unwrap_or(&undeclared));
@@ -133,7 +133,7 @@ pub fn shorter_stream(
         }
     };
     let body = |world: &Desired, managed: LivesBy| match managed {
-        LivesBy::Policy(policy) => world.body(Kind::LifecyclePolicy, policy).map_or(Life::UNMANAGED, Life::of_policy),
+        LivesBy::Policy(policy) => world.body(ObjectKind::LifecyclePolicy, policy).map_or(Life::UNMANAGED, Life::of_policy),
         LivesBy::Lifecycle(lifecycle) => Life::of_lifecycle(lifecycle),
         LivesBy::Nothing => Life::UNMANAGED,
     };
@@ -153,7 +153,7 @@ pub fn shorter_stream(
         let deletes = body(&outlook.after, becomes).deletes();
         by_settings(&outlook.settings(&outlook.before, name), &outlook.settings(&outlook.after, name)).filter(|_| deletes)
     });
-    refuse(allowed, Kind::DataStream, name, sooner?, protected)
+    refuse(allowed, ObjectKind::DataStream, name, sooner?, protected)
 }
 
 /// Returns how settings of the next index affect a lifecycle that deletes.
@@ -169,16 +169,16 @@ fn by_settings(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
     said.map(|setting| format!("ages of its next index would be counted by {setting}"))
 }
 
-fn refuse(allowed: &Allowed, kind: Kind, name: &str, sooner: String, protected: bool) -> Option<Refusal> {
+fn refuse(allowed: &Allowed, kind: ObjectKind, name: &str, sooner: String, protected: bool) -> Option<PlanRefusal> {
     if protected {
         let why = format!("{sooner}, and a protected stream uses it: this program never does that");
-        return Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
+        return Some(PlanRefusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
     }
     if allowed.shorter_retention.contains(name) {
         return None;
     }
     let why = format!("{sooner}, and data would be deleted sooner");
-    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: Some(format!("{SHORTER_RETENTION} {name}")) })
+    Some(PlanRefusal { kind: kind.name(), name: name.to_owned(), why, flag: Some(format!("{SHORTER_RETENTION} {name}")) })
 }
 
 /// Returns the policies of protected streams: the declared and the current one, and those of their indices created under
@@ -193,9 +193,9 @@ fn protected_policies<'a>(desired: &'a Desired, actual: &'a Actual) -> impl Iter
     })
 }
 
-fn snapshot_retention(policy: &Value) -> Retention {
+fn snapshot_retention(policy: &Value) -> DataRetention {
     match policy["retention"]["expire_after"].as_str().and_then(units::millis) {
-        Some(millis) => Retention::Millis(millis),
-        None => Retention::Forever,
+        Some(millis) => DataRetention::Millis(millis),
+        None => DataRetention::Forever,
     }
 }

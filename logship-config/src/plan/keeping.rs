@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    desired::resolve::{self, PHASES, Retention},
+    desired::resolve::{self, DataRetention, PHASES},
     units::{self, MILLIS_PER_DAY},
 };
 
@@ -27,7 +27,7 @@ const LONGEST_AUTOMATIC_HOURS: i64 = 30 * 24;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Life {
     /// From its rollover, or from its creation if it has no rollover.
-    kept: Retention,
+    kept: DataRetention,
     /// Conditions. `None` if nothing rolls it over.
     rollover: Option<Value>,
     /// Snapshot policy that must run before the index is deleted.
@@ -35,13 +35,18 @@ pub struct Life {
     /// Whether the snapshot from which it is mounted is deleted with it. `None` if unspecified.
     takes_snapshot: Option<bool>,
     /// Time until its documents are replaced by summaries.
-    whole: Retention,
+    whole: DataRetention,
 }
 
 impl Life {
     /// Nothing manages it.
-    pub const UNMANAGED: Self =
-        Self { kept: Retention::Forever, rollover: None, waits_for: None, takes_snapshot: None, whole: Retention::Forever };
+    pub const UNMANAGED: Self = Self {
+        kept: DataRetention::Forever,
+        rollover: None,
+        waits_for: None,
+        takes_snapshot: None,
+        whole: DataRetention::Forever,
+    };
 
     /// The life under an index lifecycle policy.
     pub fn of_policy(policy: &Value) -> Self {
@@ -61,14 +66,14 @@ impl Life {
             rollover,
             waits_for: actions["wait_for_snapshot"]["policy"].as_str().map(str::to_owned),
             takes_snapshot: Some(takes != false && takes != "false"),
-            whole: sampled.map_or(Retention::Forever, |phase| Retention::Millis(resolve::phase_age(policy, phase))),
+            whole: sampled.map_or(DataRetention::Forever, |phase| DataRetention::Millis(resolve::phase_age(policy, phase))),
         }
     }
 
     /// The life under a data stream lifecycle that is switched on.
     pub fn of_lifecycle(lifecycle: &Value) -> Self {
         let kept = resolve::lifecycle_retention(lifecycle);
-        let automatic = AUTOMATIC_AGES.iter().find(|(days, _)| kept <= Retention::Millis(days * MILLIS_PER_DAY));
+        let automatic = AUTOMATIC_AGES.iter().find(|(days, _)| kept <= DataRetention::Millis(days * MILLIS_PER_DAY));
         let hours = automatic.map_or(LONGEST_AUTOMATIC_HOURS, |(_, hours)| *hours);
         let rounds = lifecycle["downsampling"].as_array().into_iter().flatten();
         let sampled = rounds.filter_map(|round| round["after"].as_str().and_then(units::millis)).min();
@@ -77,19 +82,19 @@ impl Life {
             rollover: Some(json!({"max_age": format!("{hours}h"), "max_primary_shard_size": "50gb"})),
             waits_for: None,
             takes_snapshot: None,
-            whole: sampled.map_or(Retention::Forever, Retention::Millis),
+            whole: sampled.map_or(DataRetention::Forever, DataRetention::Millis),
         }
     }
 
     pub fn deletes(&self) -> bool {
-        self.kept != Retention::Forever
+        self.kept != DataRetention::Forever
     }
 }
 
 /// Returns how `to` would delete data sooner than `from`. `None` if it would not.
 pub fn sooner(from: &Life, to: &Life) -> Option<String> {
     let deleted = shrinks("retention", from.kept, to.kept).or_else(|| match (from.kept, to.kept) {
-        (Retention::Millis(before), Retention::Millis(after)) => {
+        (DataRetention::Millis(before), DataRetention::Millis(after)) => {
             rollover(from, to, before, after).or_else(|| snapshots(from, to))
         }
         _ => None,
@@ -97,7 +102,7 @@ pub fn sooner(from: &Life, to: &Life) -> Option<String> {
     deleted.or_else(|| shrinks("time until documents are downsampled", from.whole, to.whole))
 }
 
-pub fn shrinks(what: &str, before: Retention, after: Retention) -> Option<String> {
+pub fn shrinks(what: &str, before: DataRetention, after: DataRetention) -> Option<String> {
     (after < before).then(|| format!("{what} would shrink from {before} to {after}"))
 }
 
@@ -116,7 +121,7 @@ fn rollover(from: &Life, to: &Life, before: i64, after: i64) -> Option<String> {
         (Some(most), Some(now)) => {
             let (most, now) = (most.saturating_add(before), now.saturating_add(after));
             let what = "retention of the first documents of an index";
-            if let Some(told) = shrinks(what, Retention::Millis(most), Retention::Millis(now)) {
+            if let Some(told) = shrinks(what, DataRetention::Millis(most), DataRetention::Millis(now)) {
                 return Some(format!("{told} (rollover max_age and delete min_age together)"));
             }
         }

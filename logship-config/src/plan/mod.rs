@@ -20,23 +20,23 @@ use serde_json::{Map, Value, json};
 use crate::{
     actual::{Actual, used_by},
     canonical::{Difference, canonical, differences},
-    desired::{Desired, Kind, is_built_in, resolve},
+    desired::{Desired, ObjectKind, is_built_in, resolve},
 };
 
-pub use flags::check as check_flags;
+pub use flags::check_allowed as check_flags;
 use outlook::Outlook;
-pub use show::{human, machine};
+pub use show::{plan_json, plan_text};
 
 /// The action on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+pub enum PlanAction {
     Create,
     Update,
     Delete,
 }
 
-impl Action {
+impl PlanAction {
     pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
 
     pub const fn name(self) -> &'static str {
@@ -51,7 +51,7 @@ impl Action {
 /// When a change takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Effect {
+pub enum PlanEffect {
     /// At once: new documents, the next check of conditions, the next schedule.
     Now,
     /// When an index next enters the phase. An index in the phase retains its cached definition.
@@ -60,7 +60,7 @@ pub enum Effect {
     NextRollover,
 }
 
-impl Effect {
+impl PlanEffect {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Now => "now",
@@ -72,13 +72,13 @@ impl Effect {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    pub action: Action,
-    pub kind: Kind,
+pub struct PlanStep {
+    pub action: PlanAction,
+    pub kind: ObjectKind,
     pub name: String,
     /// Empty if the object is created or deleted.
     pub changes: Vec<Difference>,
-    pub effect: Effect,
+    pub effect: PlanEffect,
     /// The reason for the effect.
     pub reason: String,
     /// The affected streams and indices.
@@ -89,7 +89,7 @@ pub struct Step {
 
 /// A difference that is ignored, or a step that is forbidden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub struct PlanRefusal {
     pub kind: &'static str,
     pub name: String,
     pub why: String,
@@ -109,11 +109,11 @@ pub struct Allowed {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// In the order in which they are applied.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// Steps that a guard blocks. A plan with a refusal is not applied at all.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<PlanRefusal>,
     /// Objects that others manage, which stay unchanged.
-    pub left_alone: Vec<Refusal>,
+    pub left_alone: Vec<PlanRefusal>,
 }
 
 impl Plan {
@@ -121,8 +121,8 @@ impl Plan {
         self.steps.is_empty() && self.refusals.is_empty()
     }
 
-    fn deletes(&self, kind: Kind, name: &str) -> bool {
-        self.steps.iter().any(|step| step.action == Action::Delete && step.kind == kind && step.name == name)
+    fn deletes(&self, kind: ObjectKind, name: &str) -> bool {
+        self.steps.iter().any(|step| step.action == PlanAction::Delete && step.kind == kind && step.name == name)
     }
 }
 
@@ -147,19 +147,19 @@ pub fn plan(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Plan {
     plan
 }
 
-fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, name: &str, body: &Value, plan: &mut Plan) {
+fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: ObjectKind, name: &str, body: &Value, plan: &mut Plan) {
     if let Some(why) = guard::licence(actual, kind, body) {
-        plan.refusals.push(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
+        plan.refusals.push(PlanRefusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
         return;
     }
     let wanted = canonical(kind, body);
     let Some(held) = actual.objects.get(&(kind, name.to_owned())) else {
-        plan.steps.push(Step {
-            action: Action::Create,
+        plan.steps.push(PlanStep {
+            action: PlanAction::Create,
             kind,
             name: name.to_owned(),
             changes: Vec::new(),
-            effect: Effect::Now,
+            effect: PlanEffect::Now,
             reason: effect::of_creation(kind).to_owned(),
             touches: Vec::new(),
             body: Some(body.clone()),
@@ -180,8 +180,8 @@ fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, nam
         None => {
             let (effect, reason) = effect::of_update(kind, &changes, &there, &wanted);
             let touches = effect::touched(actual, kind, name);
-            let (action, name, body) = (Action::Update, name.to_owned(), Some(body.clone()));
-            plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
+            let (action, name, body) = (PlanAction::Update, name.to_owned(), Some(body.clone()));
+            plan.steps.push(PlanStep { action, kind, name, changes, effect, reason, touches, body });
         }
     }
 }
@@ -196,13 +196,13 @@ fn missing(desired: &Desired, actual: &Actual, plan: &mut Plan) {
             if !known && !optional.contains(&key.1.as_str()) {
                 let why =
                     format!("it names the {} {}, which is neither declared nor in the cluster; install it first", key.0, key.1);
-                plan.refusals.push(Refusal { kind: kind.name(), name: name.clone(), why, flag: None });
+                plan.refusals.push(PlanRefusal { kind: kind.name(), name: name.clone(), why, flag: None });
             }
         }
     }
 }
 
-fn deletion(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, name: &str, plan: &mut Plan) {
+fn deletion(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: ObjectKind, name: &str, plan: &mut Plan) {
     let held = &actual.objects[&(kind, name.to_owned())];
     if let Some(refusal) = foreign::foreign(desired, actual, allowed, kind, name, held) {
         plan.left_alone.push(refusal);
@@ -212,12 +212,12 @@ fn deletion(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, n
         plan.refusals.push(refusal);
         return;
     }
-    plan.steps.push(Step {
-        action: Action::Delete,
+    plan.steps.push(PlanStep {
+        action: PlanAction::Delete,
         kind,
         name: name.to_owned(),
         changes: Vec::new(),
-        effect: Effect::Now,
+        effect: PlanEffect::Now,
         reason: "it is declared no longer, and nothing uses it".to_owned(),
         touches: Vec::new(),
         body: None,
@@ -232,7 +232,7 @@ fn stream_body(lifecycle: Option<&Value>, failure_store: Option<&Value>) -> Valu
 }
 
 fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Plan) {
-    let kind = Kind::DataStream;
+    let kind = ObjectKind::DataStream;
     let outlook = Outlook::new(desired, actual, allowed);
     for (name, stream) in &desired.streams {
         let resolved = resolve::stream(desired, name, stream);
@@ -241,8 +241,8 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
             let reason = effect::of_creation(kind).to_owned();
             // Settings of the stream beyond its template are set after its creation.
             let body = Some(stream_body(stream.lifecycle.as_ref(), stream.failure_store.as_ref()));
-            let (action, effect, touches) = (Action::Create, Effect::Now, Vec::new());
-            plan.steps.push(Step { action, kind, name: name.clone(), changes: Vec::new(), effect, reason, touches, body });
+            let (action, effect, touches) = (PlanAction::Create, PlanEffect::Now, Vec::new());
+            plan.steps.push(PlanStep { action, kind, name: name.clone(), changes: Vec::new(), effect, reason, touches, body });
             continue;
         };
         let there = canonical(kind, &stream_body(held.lifecycle.as_ref(), held.failure_store.as_ref()));
@@ -251,7 +251,7 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
         if let Some(refusal) = shorter {
             plan.refusals.push(refusal);
         } else if !changes.is_empty() {
-            let (effect, reason) = (Effect::Now, "the stream's own settings apply at once".to_owned());
+            let (effect, reason) = (PlanEffect::Now, "the stream's own settings apply at once".to_owned());
             // Only differences are sent. `null` removes a setting.
             let mut body = json!({});
             for (part, set) in [("lifecycle", &resolved.lifecycle), ("failure_store", &resolved.failure_store)] {
@@ -260,8 +260,8 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
                 }
             }
             let touches = vec![format!("{} indices", held.indices.len())];
-            let (action, name, body) = (Action::Update, name.clone(), Some(body));
-            plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
+            let (action, name, body) = (PlanAction::Update, name.clone(), Some(body));
+            plan.steps.push(PlanStep { action, kind, name, changes, effect, reason, touches, body });
         }
     }
     // Streams that are not declared, or no longer, get their next index from the same templates.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::{Allowed, foreign};
 use crate::{
     actual::{Actual, Held},
-    desired::{Desired, Key, Kind, resolve},
+    desired::{Desired, ObjectKey, ObjectKind, resolve},
 };
 
-const KINDS: [Kind; 3] = [Kind::LifecyclePolicy, Kind::ComponentTemplate, Kind::IndexTemplate];
+const KINDS: [ObjectKind; 3] = [ObjectKind::LifecyclePolicy, ObjectKind::ComponentTemplate, ObjectKind::IndexTemplate];
 
 /// Both sides as if they were declared, without streams.
 #[derive(Debug, Default)]
@@ -25,8 +25,9 @@ impl Outlook {
         if actual.streams.is_empty() {
             return outlook;
         }
-        let of_kind = |(kind, _): &Key| KINDS.contains(kind);
-        let others = |(kind, name): &Key, held: &Held| foreign::foreign(desired, actual, allowed, *kind, name, held).is_some();
+        let of_kind = |(kind, _): &ObjectKey| KINDS.contains(kind);
+        let others =
+            |(kind, name): &ObjectKey, held: &Held| foreign::foreign(desired, actual, allowed, *kind, name, held).is_some();
         for (key, held) in actual.objects.iter().filter(|(key, _)| of_kind(key)) {
             outlook.before.objects.insert(key.clone(), held.body.clone());
             // Removes owned objects that are declared no longer.

@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Action, Plan};
+use super::{Plan, PlanAction};
 
 /// Longest value shown in a line.
 const SHOWN_CHARACTERS: usize = 80;
 
 /// Returns the plan as text, with a summary at its end.
-pub fn human(plan: &Plan) -> String {
+pub fn plan_text(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
         let sign = match step.action {
-            Action::Create => '+',
-            Action::Update => '~',
-            Action::Delete => '-',
+            PlanAction::Create => '+',
+            PlanAction::Update => '~',
+            PlanAction::Delete => '-',
         };
         let _ = writeln!(text, "{sign} {} {}", step.kind, step.name);
         for change in &step.changes {
@@ -45,9 +45,9 @@ pub fn human(plan: &Plan) -> String {
     } else {
         format!(
             "{} to create, {} to update, {} to delete, {} refused.",
-            count(Action::Create),
-            count(Action::Update),
-            count(Action::Delete),
+            count(PlanAction::Create),
+            count(PlanAction::Update),
+            count(PlanAction::Delete),
             plan.refusals.len()
         )
     };
@@ -66,7 +66,7 @@ fn shown(value: Option<&Value>) -> String {
 
 /// Returns the plan as JSON: `{"changes", "steps": [{"action", "kind", "name", "effect", "reason", "touches", "changes":
 /// [{"path", "from", "to"}]}], "refusals": [{"kind", "name", "why", "flag"}], "left_alone": […]}`. An interface.
-pub fn machine(plan: &Plan) -> Value {
+pub fn plan_json(plan: &Plan) -> Value {
     let steps = plan.steps.iter().map(|step| {
         let changes = step.changes.iter().map(|change| json!({"path": change.path, "from": change.from, "to": change.to}));
         json!({

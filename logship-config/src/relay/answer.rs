@@ -73,7 +73,7 @@ struct Error {
 /// # Errors
 /// Returns an error for another kind of answer, or if the number of items differs. It is then unknown which documents are
 /// stored.
-pub fn read(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, AnswerError> {
+pub fn read_answer(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, AnswerError> {
     let answer: Answer = serde_json::from_slice(body)?;
     if answer.items.len() != sent {
         return Err(AnswerError::Length { told: answer.items.len(), sent });
@@ -110,7 +110,7 @@ mod tests {
             {"create":{"status":400,"failure_store":"not_enabled","error":{"type":"document_parsing_exception","reason":"[1:9] failed to parse",
                 "caused_by":{"type":"illegal_argument_exception","reason":"For input string: \"x\""}}}},
             {"create":{"status":429,"failure_store":"not_applicable_or_unknown","error":{"type":"es_rejected_execution_exception","reason":null}}}]}"#;
-        let answers = read(body, 4).unwrap();
+        let answers = read_answer(body, 4).unwrap();
         let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.in_failure_store)).collect();
         assert_eq!(told, [(201, false), (201, true), (400, false), (429, false)]);
         let error = answers[2].error.clone().unwrap();
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_body_without_items_is_not_an_answer() {
         assert!(matches!(
-            read(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#, 2),
+            read_answer(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#, 2),
             Err(AnswerError::Length { told: 1, sent: 2 })
         ));
         for body in [
@@ -135,7 +135,7 @@ mod tests {
             r#"{"items":[{"create":{}}]}"#,
             r#"{"items":[{"create":{"status":201}}"#,
         ] {
-            assert!(matches!(read(body.as_bytes(), 1), Err(AnswerError::Malformed(_))), "{body}");
+            assert!(matches!(read_answer(body.as_bytes(), 1), Err(AnswerError::Malformed(_))), "{body}");
         }
     }
 }

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::{
     answer::ItemAnswer,
     dead_letter::Letter,
-    ndjson::{Item, Streams},
-    verdict::{Cause, Verdict, of_item},
+    ndjson::{BulkItem, Streams},
+    verdict::{ItemVerdict, RetryCause, of_item},
 };
 
 /// The stream of dead letters, and the time of refusal.
@@ -26,28 +26,28 @@ pub struct DeadLetterTarget<'a> {
 
 /// The items of a chunk and their progress.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct BulkChunk {
     body: Vec<u8>,
-    items: Vec<Item>,
+    items: Vec<BulkItem>,
     streams: Arc<Streams>,
     /// The dead-letter lines that replace a refused item, by its position.
     letters: BTreeMap<u32, Vec<u8>>,
     /// Positions to send now.
     ready: VecDeque<u32>,
     /// Positions to send again after a wait, and why.
-    later: Vec<(u32, Cause)>,
+    later: Vec<(u32, RetryCause)>,
     /// Largest size of one request in bytes; smaller after each 413.
     part_limit: usize,
 }
 
 /// The items of one request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ChunkPart {
     positions: Vec<u32>,
     bytes: usize,
 }
 
-impl Part {
+impl ChunkPart {
     pub fn len(&self) -> usize {
         self.positions.len()
     }
@@ -65,12 +65,12 @@ pub struct Tally {
     pub dead_letters_already_there: u64,
     /// Letters that contain only the beginning of their document.
     pub cut: u64,
-    later: [u64; Cause::ALL.len()],
+    later: [u64; RetryCause::ALL.len()],
 }
 
 impl Tally {
     /// Returns the number of items to send again for this reason.
-    pub fn later(&self, cause: Cause) -> u64 {
+    pub fn later(&self, cause: RetryCause) -> u64 {
         self.later[cause as usize]
     }
 }
@@ -87,9 +87,9 @@ impl AddAssign for Tally {
     }
 }
 
-impl Chunk {
+impl BulkChunk {
     /// `items` belong to `body`.
-    pub fn new(body: Vec<u8>, items: Vec<Item>, streams: Arc<Streams>) -> Self {
+    pub fn new(body: Vec<u8>, items: Vec<BulkItem>, streams: Arc<Streams>) -> Self {
         let count = u32::try_from(items.len()).expect("an item has at least one byte, and a body less than 4 GiB");
         Self {
             body,
@@ -108,14 +108,14 @@ impl Chunk {
     }
 
     /// Returns the most frequent reason of the waiting items.
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<RetryCause> {
         let count = |cause| self.later.iter().filter(|(_, of)| *of == cause).count();
-        Cause::ALL.into_iter().filter(|cause| count(*cause) > 0).max_by_key(|cause| count(*cause))
+        RetryCause::ALL.into_iter().filter(|cause| count(*cause) > 0).max_by_key(|cause| count(*cause))
     }
 
     /// Returns the items of the next request. `None` if no item can be sent before a wait, or none remains.
-    pub fn next_part(&mut self) -> Option<Part> {
-        let mut part = Part { positions: Vec::new(), bytes: 0 };
+    pub fn next_part(&mut self) -> Option<ChunkPart> {
+        let mut part = ChunkPart { positions: Vec::new(), bytes: 0 };
         while let Some(position) = self.ready.front() {
             let bytes = self.item(*position).len();
             if !part.positions.is_empty() && part.bytes.saturating_add(bytes) > self.part_limit {
@@ -129,12 +129,12 @@ impl Chunk {
     }
 
     /// Whether the part is the chunk as the shipper sent it.
-    pub fn is_as_received(&self, part: &Part) -> bool {
+    pub fn is_as_received(&self, part: &ChunkPart) -> bool {
         part.positions.len() == self.items.len() && self.letters.is_empty()
     }
 
     /// Returns the body of the request for a part.
-    pub fn lines(&self, part: &Part) -> Vec<u8> {
+    pub fn lines(&self, part: &ChunkPart) -> Vec<u8> {
         let mut lines = Vec::with_capacity(part.bytes);
         part.positions.iter().for_each(|position| lines.extend_from_slice(self.item(*position)));
         lines
@@ -144,20 +144,20 @@ impl Chunk {
     ///
     /// # Panics
     /// Panics if there are fewer answers than items: the reader of the answers compares the numbers.
-    pub fn settle(&mut self, part: &Part, answers: &[ItemAnswer], target: DeadLetterTarget<'_>) -> Tally {
+    pub fn settle(&mut self, part: &ChunkPart, answers: &[ItemAnswer], target: DeadLetterTarget<'_>) -> Tally {
         assert_eq!(part.len(), answers.len(), "one answer per item");
         let mut tally = Tally::default();
         for (&position, answer) in part.positions.iter().zip(answers) {
             let is_letter = self.letters.contains_key(&position);
             match of_item(answer) {
-                Verdict::Stored | Verdict::InFailureStore if is_letter => tally.dead_letters += 1,
-                Verdict::AlreadyThere if is_letter => tally.dead_letters_already_there += 1,
-                Verdict::Refused if is_letter => self.put_off(position, Cause::LetterRefused, &mut tally),
-                Verdict::Stored => tally.stored += 1,
-                Verdict::AlreadyThere => tally.already_there += 1,
-                Verdict::InFailureStore => tally.in_failure_store += 1,
-                Verdict::Later(cause) => self.put_off(position, cause, &mut tally),
-                Verdict::Refused => {
+                ItemVerdict::Stored | ItemVerdict::InFailureStore if is_letter => tally.dead_letters += 1,
+                ItemVerdict::AlreadyThere if is_letter => tally.dead_letters_already_there += 1,
+                ItemVerdict::Refused if is_letter => self.put_off(position, RetryCause::LetterRefused, &mut tally),
+                ItemVerdict::Stored => tally.stored += 1,
+                ItemVerdict::AlreadyThere => tally.already_there += 1,
+                ItemVerdict::InFailureStore => tally.in_failure_store += 1,
+                ItemVerdict::Later(cause) => self.put_off(position, cause, &mut tally),
+                ItemVerdict::Refused => {
                     let error = answer.error.clone().unwrap_or_default();
                     self.write_letter(position, answer.status, &error.kind, &error.reason, false, target);
                 }
@@ -168,13 +168,13 @@ impl Chunk {
 
     /// The request was too large. Its items go in smaller requests, and a single item that is too large becomes a dead
     /// letter.
-    pub fn too_large(&mut self, part: Part, target: DeadLetterTarget<'_>) -> Tally {
+    pub fn too_large(&mut self, part: ChunkPart, target: DeadLetterTarget<'_>) -> Tally {
         let mut tally = Tally::default();
         self.part_limit = self.part_limit.min(part.bytes / 2);
         if let [position] = part.positions[..] {
             if self.letters.contains_key(&position) {
                 // A letter cannot become smaller.
-                self.put_off(position, Cause::LetterRefused, &mut tally);
+                self.put_off(position, RetryCause::LetterRefused, &mut tally);
             } else {
                 self.write_letter(position, 413, "request_too_large", "no request can carry this document", true, target);
                 tally.cut += 1;
@@ -186,7 +186,7 @@ impl Chunk {
     }
 
     /// No item is known to be stored: the whole part must be sent again.
-    pub fn put_back(&mut self, part: &Part, cause: Cause) -> Tally {
+    pub fn put_back(&mut self, part: &ChunkPart, cause: RetryCause) -> Tally {
         let mut tally = Tally::default();
         part.positions.iter().for_each(|position| self.put_off(*position, cause, &mut tally));
         tally
@@ -202,7 +202,7 @@ impl Chunk {
         self.letters.get(&position).map_or_else(|| self.items[position as usize].lines(&self.body), Vec::as_slice)
     }
 
-    fn put_off(&mut self, position: u32, cause: Cause, tally: &mut Tally) {
+    fn put_off(&mut self, position: u32, cause: RetryCause, tally: &mut Tally) {
         tally.later[cause as usize] += 1;
         self.later.push((position, cause));
     }

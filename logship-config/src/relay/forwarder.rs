@@ -15,8 +15,8 @@ use tracing::Instrument;
 use super::{
     answer::{self, FILTER_PATH, ItemAnswer},
     backoff,
-    chunk::{Chunk, DeadLetterTarget, Part, Tally},
-    verdict::{Cause, Reception, Verdict, of_item, of_request},
+    chunk::{BulkChunk, ChunkPart, DeadLetterTarget, Tally},
+    verdict::{ItemVerdict, Reception, RetryCause, of_item, of_request},
 };
 use crate::{
     client::{
@@ -56,7 +56,7 @@ struct Sent {
     tally: Tally,
     asked_to_wait: Duration,
     /// Set if Elasticsearch processed none of its items.
-    turned_away: Option<Cause>,
+    turned_away: Option<RetryCause>,
 }
 
 impl Sent {
@@ -64,7 +64,7 @@ impl Sent {
         Self { tally, asked_to_wait: Duration::ZERO, turned_away: None }
     }
 
-    fn turned_away(chunk: &mut Chunk, part: &Part, cause: Cause, asked_to_wait: Duration) -> Self {
+    fn turned_away(chunk: &mut BulkChunk, part: &ChunkPart, cause: RetryCause, asked_to_wait: Duration) -> Self {
         Self { tally: chunk.put_back(part, cause), asked_to_wait, turned_away: Some(cause) }
     }
 }
@@ -75,14 +75,14 @@ pub enum ChunkResult {
     /// Every document or its dead letter is stored.
     Stored,
     /// The number of remaining documents. The shipper must send the chunk again.
-    Unstored { documents: usize, cause: Cause },
+    Unstored { documents: usize, cause: RetryCause },
 }
 
 impl Forwarder {
     /// Retries until `deadline`, or until `stop` is cancelled. The attempt in progress then still finishes.
     pub async fn deliver(
         &self,
-        mut chunk: Chunk,
+        mut chunk: BulkChunk,
         received: &Received,
         deadline: Instant,
         stop: &CancellationToken,
@@ -104,7 +104,7 @@ impl Forwarder {
     }
 
     /// Sends all items that are not postponed. Returns the wait that Elasticsearch requests.
-    async fn send_all(&self, chunk: &mut Chunk, received: &Received, deadline: Instant, again: bool) -> Duration {
+    async fn send_all(&self, chunk: &mut BulkChunk, received: &Received, deadline: Instant, again: bool) -> Duration {
         let mut longest = Duration::ZERO;
         while let Some(part) = chunk.next_part() {
             if again {
@@ -124,11 +124,11 @@ impl Forwarder {
         longest
     }
 
-    async fn send(&self, chunk: &mut Chunk, part: Part, received: &Received, deadline: Instant, again: bool) -> Sent {
+    async fn send(&self, chunk: &mut BulkChunk, part: ChunkPart, received: &Received, deadline: Instant, again: bool) -> Sent {
         let within = deadline.saturating_duration_since(Instant::now());
         if within.is_zero() {
             // Nothing is sent, so that no document of it is unanswered.
-            return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
+            return Sent::turned_away(chunk, &part, RetryCause::Unavailable, Duration::ZERO);
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, NDJSON);
@@ -146,13 +146,13 @@ impl Forwarder {
             Err(error) => {
                 tracing::warn!(documents = part.len(), %error, "a request got no complete answer; its documents are sent again");
                 self.metrics.unanswered.inc_by(part.len() as u64);
-                return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
+                return Sent::turned_away(chunk, &part, RetryCause::Unavailable, Duration::ZERO);
             }
         };
         let target = DeadLetterTarget { stream: &self.dead_letters, now: Timestamp::now() };
         let asked_to_wait = reply.retry_after.unwrap_or_default();
         match of_request(reply.status) {
-            Reception::Items => match answer::read(&reply.body, part.len()) {
+            Reception::Items => match answer::read_answer(&reply.body, part.len()) {
                 Ok(answers) => {
                     let tally = chunk.settle(&part, &answers, target);
                     log_postponed(&answers, &tally, again);
@@ -161,7 +161,7 @@ impl Forwarder {
                 Err(fault) => {
                     tracing::error!(documents = part.len(), %fault, "an answer does not list its documents; they are sent again");
                     self.metrics.unanswered.inc_by(part.len() as u64);
-                    Sent::turned_away(chunk, &part, Cause::Unavailable, asked_to_wait)
+                    Sent::turned_away(chunk, &part, RetryCause::Unavailable, asked_to_wait)
                 }
             },
             Reception::TooLarge => {
@@ -190,7 +190,7 @@ impl Forwarder {
         for (outcome, count) in documents {
             self.metrics.documents.with_label_values(&[outcome]).inc_by(count);
         }
-        for cause in Cause::ALL {
+        for cause in RetryCause::ALL {
             self.metrics.put_off.with_label_values(&[cause.name()]).inc_by(tally.later(cause));
         }
         self.metrics.cut.inc_by(tally.cut);
@@ -200,11 +200,11 @@ impl Forwarder {
 /// Logs the first postponed item, once per chunk at its first attempt. Logs the type of the error, not its reason: that may
 /// quote a document.
 fn log_postponed(answers: &[ItemAnswer], tally: &Tally, again: bool) {
-    let documents: u64 = Cause::ALL.into_iter().map(|cause| tally.later(cause)).sum();
+    let documents: u64 = RetryCause::ALL.into_iter().map(|cause| tally.later(cause)).sum();
     let found = |answer: &ItemAnswer| match of_item(answer) {
-        Verdict::Later(cause) => Some(cause),
+        ItemVerdict::Later(cause) => Some(cause),
         // An item refused here is a dead letter: other refused documents become dead letters and are not postponed.
-        Verdict::Refused if tally.later(Cause::LetterRefused) > 0 => Some(Cause::LetterRefused),
+        ItemVerdict::Refused if tally.later(RetryCause::LetterRefused) > 0 => Some(RetryCause::LetterRefused),
         _ => None,
     };
     let first = answers.iter().find_map(|answer| Some((found(answer)?, answer)));

@@ -33,7 +33,7 @@ pub struct Busy {
 
 /// The limits of a relay. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct RelayMemory {
     beginnings: Part,
     beginning_units: usize,
     arriving: Part,
@@ -98,7 +98,7 @@ pub struct InWork {
     _place: OwnedSemaphorePermit,
 }
 
-impl Memory {
+impl RelayMemory {
     /// `charged` has the label `part` (arriving, plain).
     pub fn new(bytes: usize, chunks: usize, wait: Duration, charged: &IntGaugeVec) -> Self {
         // Two parts are for bodies as they arrive, the rest for their plain forms.
@@ -174,10 +174,10 @@ mod tests {
 
     const WAIT: Duration = Duration::from_millis(20);
 
-    fn memory(bytes: usize, chunks: usize) -> (Memory, IntGaugeVec) {
+    fn memory(bytes: usize, chunks: usize) -> (RelayMemory, IntGaugeVec) {
         let metrics = service_kit::metrics::Metrics::new("logship", "0", None);
         let charged = crate::metrics::RelayMetrics::register(&metrics).unwrap().memory;
-        (Memory::new(bytes, chunks, WAIT, &charged), charged)
+        (RelayMemory::new(bytes, chunks, WAIT, &charged), charged)
     }
 
     fn charged(gauge: &IntGaugeVec, part: &str) -> i64 {

@@ -35,19 +35,19 @@ use crate::{
     client::Client,
     config::{ClusterSettings, RelaySettings},
     daemon::Daemon,
-    exit::{Exit, Failure},
+    exit::{CommandFailure, Exit},
     metrics::{ClientMetrics, RelayMetrics},
 };
 
-use self::{forwarder::Forwarder, memory::Memory, ndjson::Streams, server::Intake, tls::TlsListener};
+use self::{forwarder::Forwarder, memory::RelayMemory, ndjson::Streams, server::Intake, tls::TlsListener};
 
 /// Checks the files of the listener.
 ///
 /// # Errors
 /// Returns a failure that names the setting of the invalid file.
-pub fn check(settings: &RelaySettings) -> Result<(), Failure> {
-    let read = settings.tls.as_ref().map_or(Ok(()), tls::check);
-    read.map_err(|error| Failure::new(Exit::Configuration, format!("{error:#}")))
+pub fn check_settings(settings: &RelaySettings) -> Result<(), CommandFailure> {
+    let read = settings.tls.as_ref().map_or(Ok(()), tls::check_files);
+    read.map_err(|error| CommandFailure::new(Exit::Configuration, format!("{error:#}")))
 }
 
 /// Runs the relay until the shutdown begins and all pending requests are answered.
@@ -71,7 +71,7 @@ pub async fn run_on(
     begin_counting(&metrics);
     metrics.places.set(i64::try_from(settings.chunks_at_once).unwrap_or(i64::MAX));
     metrics.memory_limit.set(i64::try_from(settings.memory).unwrap_or(i64::MAX));
-    let memory = Memory::new(settings.memory, settings.chunks_at_once, settings.wait, &metrics.memory);
+    let memory = RelayMemory::new(settings.memory, settings.chunks_at_once, settings.wait, &metrics.memory);
     let client = Client::new(cluster, Some(ClientMetrics::register(&daemon.metrics)?))?;
     let forwarder = Arc::new(Forwarder { client, dead_letters: settings.dead_letters.clone(), metrics });
     let latch = daemon.health.latch("streams", "not checked yet");
@@ -105,7 +105,7 @@ pub async fn run_on(
 
 /// `rate()` needs a value before the first event.
 fn begin_counting(metrics: &RelayMetrics) {
-    for cause in verdict::Cause::ALL {
+    for cause in verdict::RetryCause::ALL {
         metrics.put_off.with_label_values(&[cause.name()]);
     }
     for outcome in ["stored", "already_there", "failure_store", "dead_letter", "dead_letter_already_there"] {

@@ -32,7 +32,7 @@ impl Streams {
 
 /// One action and its document: `body[start..document]` and `body[document..end]`, line feeds included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item {
+pub struct BulkItem {
     start: u32,
     document: u32,
     end: u32,
@@ -40,7 +40,7 @@ pub struct Item {
     stream: u16,
 }
 
-impl Item {
+impl BulkItem {
     /// Both lines, as they go to Elasticsearch.
     pub fn lines<'a>(&self, body: &'a [u8]) -> &'a [u8] {
         &body[self.start as usize..self.end as usize]
@@ -64,7 +64,7 @@ impl Item {
 
 /// The reason why a body is refused, and the correction at the shipper. Nothing of it was sent to Elasticsearch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum NdjsonRefusal {
     #[error("the body contains no action; send one line for the action and one for the document, each ended by a line feed")]
     Empty,
     #[error("the body does not end with a line feed, so its last line may be cut; send the complete body")]
@@ -90,7 +90,7 @@ pub enum Refusal {
     NoDocument { line: usize },
 }
 
-impl Refusal {
+impl NdjsonRefusal {
     /// Returns the value of the label `reason`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -109,13 +109,13 @@ impl Refusal {
 ///
 /// # Panics
 /// Panics if the body is 4 GiB or larger: its limit is far below.
-pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<Item>, Refusal> {
+pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<BulkItem>, NdjsonRefusal> {
     assert!(u32::try_from(body.len()).is_ok(), "the limit of a body is below 4 GiB");
-    let Some(last) = body.last() else { return Err(Refusal::Empty) };
+    let Some(last) = body.last() else { return Err(NdjsonRefusal::Empty) };
     if *last != b'\n' {
-        return Err(Refusal::Unended);
+        return Err(NdjsonRefusal::Unended);
     }
-    let mut items: Vec<Item> = Vec::new();
+    let mut items: Vec<BulkItem> = Vec::new();
     let (mut line, mut start) = (1, 0);
     let mut ends = memchr::memchr_iter(b'\n', body);
     // Most shippers write to one stream at a time.
@@ -124,20 +124,20 @@ pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<Item>, Refusal> {
         let action = read_action(&body[start..action_end]).map_err(|fault| fault.at(line))?;
         if position.is_none() || action.index != known {
             let Some(found) = streams.position(&action.index) else {
-                return Err(Refusal::UnknownStream { line, stream: action.index.into_owned() });
+                return Err(NdjsonRefusal::UnknownStream { line, stream: action.index.into_owned() });
             };
             (known, position) = (&streams.0[found], u16::try_from(found).ok());
         }
         if action.id.is_empty() || action.id.len() > ID_LIMIT_BYTES {
-            return Err(Refusal::IdLength { line, length: action.id.len() });
+            return Err(NdjsonRefusal::IdLength { line, length: action.id.len() });
         }
         let document = action_end + 1;
         let end = match ends.next() {
             Some(end) if !body[document..end].trim_ascii().is_empty() => end + 1,
-            _ => return Err(Refusal::NoDocument { line: line + 1 }),
+            _ => return Err(NdjsonRefusal::NoDocument { line: line + 1 }),
         };
         // The body is shorter than 4 GiB, and a setting lists fewer streams than 65 536.
-        items.push(Item {
+        items.push(BulkItem {
             start: start as u32,
             document: document as u32,
             end: end as u32,
@@ -161,12 +161,12 @@ enum ActionError {
 }
 
 impl ActionError {
-    fn at(self, line: usize) -> Refusal {
+    fn at(self, line: usize) -> NdjsonRefusal {
         match self {
-            Self::Malformed(wrong) => Refusal::NoAction { line, wrong },
-            Self::NotCreate => Refusal::NotCreate { line },
-            Self::NoIndex => Refusal::NoIndex { line },
-            Self::NoId => Refusal::NoId { line },
+            Self::Malformed(wrong) => NdjsonRefusal::NoAction { line, wrong },
+            Self::NotCreate => NdjsonRefusal::NotCreate { line },
+            Self::NoIndex => NdjsonRefusal::NoIndex { line },
+            Self::NoId => NdjsonRefusal::NoId { line },
         }
     }
 }
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn non_utf8_is_refused_in_actions_and_allowed_in_documents() {
         let body = b"{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"\xff\"}}\n{}\n";
-        assert!(matches!(cut(body, &streams()), Err(Refusal::NoAction { line: 1, .. })));
+        assert!(matches!(cut(body, &streams()), Err(NdjsonRefusal::NoAction { line: 1, .. })));
         let body = [action("logs-exchange.app-default", "1").as_bytes(), b"{\"message\":\"\xff\"}\n"].concat();
         assert_eq!(cut(&body, &streams()).unwrap()[0].document(&body), b"{\"message\":\"\xff\"}");
     }

@@ -37,11 +37,11 @@ use service_kit::{config::Secret, health::Health, metrics::IntGauge};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    chunk::Chunk,
+    chunk::BulkChunk,
     forwarder::{ChunkResult, Forwarder, Received},
     inflate::{self, InflateError},
-    memory::{self, Busy, Charge, Memory},
-    ndjson::{self, Refusal, Streams},
+    memory::{self, Busy, Charge, RelayMemory},
+    ndjson::{self, NdjsonRefusal, Streams},
 };
 use crate::metrics::RelayMetrics;
 
@@ -62,7 +62,7 @@ pub struct Intake {
     pub token: Option<Secret>,
     pub body_limit: usize,
     pub deadline: Duration,
-    pub memory: Memory,
+    pub memory: RelayMemory,
     pub stop: CancellationToken,
 }
 
@@ -243,8 +243,8 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
     let deadline = tokio::time::Instant::now() + intake.deadline;
     metrics.inflated_bytes.inc_by(plain.len() as u64);
     let items = ndjson::cut(&plain, &intake.streams)
-        .map_err(|refusal: Refusal| refused(StatusCode::BAD_REQUEST, refusal.name(), refusal.to_string()))?;
-    let chunk = Chunk::new(plain, items, Arc::clone(&intake.streams));
+        .map_err(|refusal: NdjsonRefusal| refused(StatusCode::BAD_REQUEST, refusal.name(), refusal.to_string()))?;
+    let chunk = BulkChunk::new(plain, items, Arc::clone(&intake.streams));
     match intake.forwarder.deliver(chunk, &received, deadline, &intake.stop).await {
         ChunkResult::Stored => Ok(()),
         ChunkResult::Unstored { documents, cause } => {

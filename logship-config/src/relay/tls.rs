@@ -129,7 +129,7 @@ impl Mounted {
 }
 
 /// Checks that the files contain a matching certificate and key.
-pub fn check(files: &TlsFiles) -> anyhow::Result<()> {
+pub fn check_files(files: &TlsFiles) -> anyhow::Result<()> {
     acceptor(files).map(drop)
 }
 

@@ -8,7 +8,7 @@ use super::answer::ItemAnswer;
 
 /// The reason for a retry. Each has its own alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
+pub enum RetryCause {
     /// 429: Elasticsearch is overloaded.
     Busy,
     /// 5xx, or no answer.
@@ -19,7 +19,7 @@ pub enum Cause {
     LetterRefused,
 }
 
-impl Cause {
+impl RetryCause {
     pub const ALL: [Self; 4] = [Self::Busy, Self::Unavailable, Self::Blocked, Self::LetterRefused];
 
     /// Returns the value of the label `cause`.
@@ -35,13 +35,13 @@ impl Cause {
 
 /// The result of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ItemVerdict {
     Stored,
     /// Its `_id` is in the write index: an earlier attempt stored it.
     AlreadyThere,
     /// Its mapping or pipeline refused it, and Elasticsearch's failure store contains it.
     InFailureStore,
-    Later(Cause),
+    Later(RetryCause),
     /// Permanently refused: a dead letter.
     Refused,
 }
@@ -53,7 +53,7 @@ pub enum Reception {
     Items,
     /// 413: send smaller requests.
     TooLarge,
-    Later(Cause),
+    Later(RetryCause),
 }
 
 /// Errors with status 400 for a valid document: the index or the cluster is at fault.
@@ -72,21 +72,21 @@ fn names_missing_pipeline(reason: &str) -> bool {
     reason.contains("pipeline with id [") && reason.contains("does not exist")
 }
 
-pub fn of_item(answer: &ItemAnswer) -> Verdict {
+pub fn of_item(answer: &ItemAnswer) -> ItemVerdict {
     let error = answer.error.as_ref();
     match answer.status {
-        200..=299 if answer.in_failure_store => Verdict::InFailureStore,
-        200..=299 => Verdict::Stored,
-        409 => Verdict::AlreadyThere,
-        401 | 403 | 404 => Verdict::Later(Cause::Blocked),
+        200..=299 if answer.in_failure_store => ItemVerdict::InFailureStore,
+        200..=299 => ItemVerdict::Stored,
+        409 => ItemVerdict::AlreadyThere,
+        401 | 403 | 404 => ItemVerdict::Later(RetryCause::Blocked),
         _ if error
             .is_some_and(|error| OPERATORS_FAULTS.contains(&error.kind.as_str()) || names_missing_pipeline(&error.reason)) =>
         {
-            Verdict::Later(Cause::Blocked)
+            ItemVerdict::Later(RetryCause::Blocked)
         }
-        408 | 429 => Verdict::Later(Cause::Busy),
-        400..=499 => Verdict::Refused,
-        _ => Verdict::Later(Cause::Unavailable),
+        408 | 429 => ItemVerdict::Later(RetryCause::Busy),
+        400..=499 => ItemVerdict::Refused,
+        _ => ItemVerdict::Later(RetryCause::Unavailable),
     }
 }
 
@@ -94,10 +94,10 @@ pub fn of_request(status: u16) -> Reception {
     match status {
         200 => Reception::Items,
         413 => Reception::TooLarge,
-        408 | 429 => Reception::Later(Cause::Busy),
+        408 | 429 => Reception::Later(RetryCause::Busy),
         // Also 400: the relay sends well-formed requests, so no document is at fault.
-        400..=499 => Reception::Later(Cause::Blocked),
-        _ => Reception::Later(Cause::Unavailable),
+        400..=499 => Reception::Later(RetryCause::Blocked),
+        _ => Reception::Later(RetryCause::Unavailable),
     }
 }
 
@@ -113,8 +113,8 @@ mod tests {
     /// Statuses and errors as Elasticsearch returns them.
     #[test]
     fn each_answer_is_classified() {
-        use Cause::{Blocked, Busy, Unavailable};
-        use Verdict::{AlreadyThere, InFailureStore, Later, Refused, Stored};
+        use ItemVerdict::{AlreadyThere, InFailureStore, Later, Refused, Stored};
+        use RetryCause::{Blocked, Busy, Unavailable};
         for (status, kind, reason, verdict) in [
             (201, "", "", Stored),
             (200, "", "", Stored),
@@ -157,9 +157,9 @@ mod tests {
             let expected = match status {
                 200 => Reception::Items,
                 413 => Reception::TooLarge,
-                408 | 429 => Reception::Later(Cause::Busy),
-                400..=499 => Reception::Later(Cause::Blocked),
-                _ => Reception::Later(Cause::Unavailable),
+                408 | 429 => Reception::Later(RetryCause::Busy),
+                400..=499 => Reception::Later(RetryCause::Blocked),
+                _ => Reception::Later(RetryCause::Unavailable),
             };
             assert_eq!(of_request(status), expected, "{status}");
         }

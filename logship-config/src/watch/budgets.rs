@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    budget::{self, Verdict},
+    budget::{self, BudgetVerdict},
     client::{Client, Method, segment},
     desired::Desired,
     metrics::WatchMetrics,
-    observe::Observation,
+    observe::ClusterObservation,
 };
 
 /// The last log line of each stream, so that each is logged once.
@@ -22,7 +22,7 @@ impl Budgets {
         &mut self,
         client: &Client,
         desired: &Desired,
-        observation: &Observation,
+        observation: &ClusterObservation,
         now_millis: i64,
         switched_on: bool,
         metrics: &WatchMetrics,
@@ -64,7 +64,7 @@ impl Budgets {
     }
 }
 
-async fn delete(client: &Client, stream: &str, verdict: &Verdict, metrics: &WatchMetrics) {
+async fn delete(client: &Client, stream: &str, verdict: &BudgetVerdict, metrics: &WatchMetrics) {
     for index in &verdict.delete {
         let outcome = match client.send(Method::Delete, &format!("/{}", segment(index)), &[], None).await {
             Ok(_) => {

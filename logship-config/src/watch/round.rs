@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use super::{budgets::Budgets, repair::Repairs};
 use crate::{
     actual::{self, Actual, Capability},
-    advice::{self, Topic},
+    advice::{self, AdviceTopic},
     check,
     client::Client,
     config::WatchSettings,
-    desired::{Desired, Kind},
-    exit::Failure,
+    desired::{Desired, ObjectKind},
+    exit::CommandFailure,
     forecast::{self, Forecast, HORIZON_DAYS, WATERMARKS},
     metrics::WatchMetrics,
-    observe::{self, Observation},
-    plan::{self, Action, Allowed, Plan},
-    stuck::{self, Class},
+    observe::{self, ClusterObservation},
+    plan::{self, Allowed, Plan, PlanAction},
+    stuck::{self, StuckClass},
     units::MILLIS_PER_DAY,
 };
 
@@ -51,7 +51,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Returns an error if the cluster cannot be read. Metrics set before the error remain.
-    pub async fn round(&mut self, now: Timestamp) -> Result<(), Failure> {
+    pub async fn round(&mut self, now: Timestamp) -> Result<(), CommandFailure> {
         let began = Instant::now();
         self.reload();
         let looked = self.check_cluster(now).await;
@@ -80,8 +80,8 @@ impl Watcher {
         }
     }
 
-    async fn check_cluster(&mut self, now: Timestamp) -> Result<(), Failure> {
-        let actual = actual::read(&self.client).await?;
+    async fn check_cluster(&mut self, now: Timestamp) -> Result<(), CommandFailure> {
+        let actual = actual::read_cluster(&self.client).await?;
         self.report_cluster(&actual);
         let mut facts = BTreeSet::new();
         let plan = plan::plan(&self.desired, &actual, &Allowed::default());
@@ -90,7 +90,7 @@ impl Watcher {
         let now_millis = now.as_millisecond();
         let limit = i64::try_from(self.settings.stuck_after.as_millis()).unwrap_or(i64::MAX);
         let found = stuck::find(&observation, now_millis, limit);
-        for class in Class::ALL {
+        for class in StuckClass::ALL {
             let count = found.iter().filter(|stuck| stuck.class == class).count();
             self.metrics.stuck.with_label_values(&[class.name()]).set(count as i64);
         }
@@ -136,8 +136,8 @@ impl Watcher {
     }
 
     fn report_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
-        for kind in Kind::ALL {
-            for action in Action::ALL {
+        for kind in ObjectKind::ALL {
+            for action in PlanAction::ALL {
                 let count = plan.steps.iter().filter(|step| step.kind == kind && step.action == action).count();
                 self.metrics.drift.with_label_values(&[kind.name(), action.name()]).set(count as i64);
             }
@@ -170,12 +170,12 @@ impl Watcher {
         }
     }
 
-    fn report_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
+    fn report_sizes(&self, observation: &ClusterObservation, now_millis: i64, facts: &mut BTreeSet<String>) {
         self.metrics.lifecycle_running.set(i64::from(observation.lifecycle_running));
         let told = forecast::forecast(&self.desired, observation, now_millis);
         self.report_forecast(&told);
         let advice = advice::advise(observation);
-        for topic in Topic::ALL {
+        for topic in AdviceTopic::ALL {
             let count = advice.iter().filter(|advice| advice.topic == topic).count();
             self.metrics.advice.with_label_values(&[topic.name()]).set(count as i64);
         }

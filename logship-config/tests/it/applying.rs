@@ -1,19 +1,19 @@
 //! This module tests plan and apply: the platform's set, effects, guards, and failures in the middle of a run.
 
-use elasticsearch_fake::{Call, Cluster, Fault, FaultKind, Mode};
+use elasticsearch_fake::{Cluster, FaultKind, InjectedFault, Mode, ReceivedCall};
 use logship::{
     actual, apply,
     client::{Method, segment},
-    desired::Kind,
+    desired::ObjectKind,
     exit::Exit,
-    plan::{self, Action, Allowed, Effect, Plan, Step},
+    plan::{self, Allowed, Plan, PlanAction, PlanEffect, PlanStep},
 };
 use serde_json::json;
 
 use crate::place::{Place, apply as applied, declared, plan, platform};
 
-fn step<'a>(plan: &'a Plan, kind: Kind, name: &str) -> &'a Step {
-    plan.steps.iter().find(|step| step.kind == kind && step.name == name).unwrap_or_else(|| panic!("{}", plan::human(plan)))
+fn step<'a>(plan: &'a Plan, kind: ObjectKind, name: &str) -> &'a PlanStep {
+    plan.steps.iter().find(|step| step.kind == kind && step.name == name).unwrap_or_else(|| panic!("{}", plan::plan_text(plan)))
 }
 
 #[tokio::test]
@@ -21,13 +21,13 @@ async fn the_platforms_set_is_applied_and_settles_for_every_kind() {
     let (client, fake) = Place::fake().await;
     let desired = platform();
     let first = plan(&client, &desired).await;
-    for kind in Kind::ALL {
-        assert!(first.steps.iter().any(|step| step.kind == kind && step.action == Action::Create), "{kind}");
+    for kind in ObjectKind::ALL {
+        assert!(first.steps.iter().any(|step| step.kind == kind && step.action == PlanAction::Create), "{kind}");
     }
     assert_eq!(applied(&client, &desired).await, first.steps.len());
     let second = plan(&client, &desired).await;
-    assert!(second.is_empty() && second.left_alone.is_empty(), "{}", plan::human(&second));
-    assert_eq!(plan::machine(&second)["changes"], false);
+    assert!(second.is_empty() && second.left_alone.is_empty(), "{}", plan::plan_text(&second));
+    assert_eq!(plan::plan_json(&second)["changes"], false);
     assert_eq!(applied(&client, &desired).await, 0);
     fake.look(|cluster| {
         let audit = &cluster.indices[cluster.data_streams["logs-exchange.audit-default"].indices.last().unwrap()];
@@ -61,25 +61,25 @@ async fn each_change_states_its_effect_and_affected_streams() {
     let touched = ["data stream logs-shop-a (1 indices)".to_owned()];
 
     let threshold = plan(client, &shop(&POLICY.replace("max_age: 1d", "max_age: 2d"), TEMPLATE, COMPONENT, STREAMS)).await;
-    let changed = step(&threshold, Kind::LifecyclePolicy, "p");
-    assert_eq!((changed.effect, &changed.touches[..]), (Effect::Now, &touched[..]));
+    let changed = step(&threshold, ObjectKind::LifecyclePolicy, "p");
+    assert_eq!((changed.effect, &changed.touches[..]), (PlanEffect::Now, &touched[..]));
     assert_eq!(changed.changes[0].path, "phases.hot.actions.rollover.max_age");
 
     let actions = POLICY.replace("{set_priority: {priority: 5}}", "{set_priority: {priority: 5}, readonly: {}}");
     let another = plan(client, &shop(&actions, TEMPLATE, COMPONENT, STREAMS)).await;
-    assert_eq!(step(&another, Kind::LifecyclePolicy, "p").effect, Effect::NextPhase);
+    assert_eq!(step(&another, ObjectKind::LifecyclePolicy, "p").effect, PlanEffect::NextPhase);
     let later = plan(client, &shop(&POLICY.replace("min_age: 2d", "min_age: 3d"), TEMPLATE, COMPONENT, STREAMS)).await;
-    assert_eq!(step(&later, Kind::LifecyclePolicy, "p").effect, Effect::Now);
+    assert_eq!(step(&later, ObjectKind::LifecyclePolicy, "p").effect, PlanEffect::Now);
 
     let settings = plan(client, &shop(POLICY, TEMPLATE, &COMPONENT.replace('1', "0"), STREAMS)).await;
-    let changed = step(&settings, Kind::ComponentTemplate, "c");
-    assert_eq!((changed.effect, &changed.touches[..]), (Effect::NextRollover, &touched[..]));
-    let told = plan::human(&settings);
+    let changed = step(&settings, ObjectKind::ComponentTemplate, "c");
+    assert_eq!((changed.effect, &changed.touches[..]), (PlanEffect::NextRollover, &touched[..]));
+    let told = plan::plan_text(&settings);
     assert!(
         told.contains("template.settings.index.number_of_replicas: 1 -> 0") && told.contains("takes effect: next rollover"),
         "{told}"
     );
-    let machine = plan::machine(&settings);
+    let machine = plan::plan_json(&settings);
     assert_eq!(machine["steps"][0]["effect"], "next_rollover");
     place.clean(&first).await;
 }
@@ -113,7 +113,7 @@ async fn retention_shrinks_only_by_name_and_not_if_protected() {
         ("templates/components/c.yaml", COMPONENT),
         ("streams.yaml", protected),
     ]);
-    let refused = plan::plan(&moved, &actual::read(&client).await.unwrap(), &allowed).refusals;
+    let refused = plan::plan(&moved, &actual::read_cluster(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
     // A lifecycle of its own that takes precedence over the policy is refused as well.
     let preferred = declared(&[
@@ -125,7 +125,7 @@ async fn retention_shrinks_only_by_name_and_not_if_protected() {
         ("templates/components/c.yaml", COMPONENT),
         ("streams.yaml", "streams: {logs-shop-a: {protected: true, lifecycle: {data_retention: 1d}}}"),
     ]);
-    let refused = plan::plan(&preferred, &actual::read(&client).await.unwrap(), &allowed).refusals;
+    let refused = plan::plan(&preferred, &actual::read_cluster(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
     // So is a shorter lifecycle of the stream itself.
     let own = |kept: &str| {
@@ -195,7 +195,7 @@ async fn any_setting_that_shortens_retention_needs_the_name() {
         let told = plan(&client, &shall).await;
         let flags: Vec<_> = told.refusals.iter().filter_map(|refusal| refusal.flag.as_deref()).collect();
         if name.is_empty() {
-            assert!(told.refusals.is_empty() && !told.is_empty(), "{}", plan::human(&told));
+            assert!(told.refusals.is_empty() && !told.is_empty(), "{}", plan::plan_text(&told));
             continue;
         }
         assert_eq!(flags, [format!("--allow-shorter-retention {name}")], "{part}");
@@ -268,7 +268,12 @@ async fn used_objects_and_objects_of_others_are_not_deleted() {
         ("streams.yaml", STREAMS),
     ]);
     let gone = plan(&client, &without).await;
-    assert_eq!((gone.steps[0].action, gone.steps[1].action), (Action::Update, Action::Delete), "{}", plan::human(&gone));
+    assert_eq!(
+        (gone.steps[0].action, gone.steps[1].action),
+        (PlanAction::Update, PlanAction::Delete),
+        "{}",
+        plan::plan_text(&gone)
+    );
     applied(&client, &without).await;
     assert!(fake.look(|cluster| cluster.component_templates.is_empty()));
 
@@ -296,14 +301,14 @@ async fn used_objects_and_objects_of_others_are_not_deleted() {
     };
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
-    let told = plan::human(&left);
+    let told = plan::plan_text(&left);
     assert!(
         told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"),
         "{told}"
     );
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
-    assert!(!plan::human(&left).contains("No changes"), "{left:?}");
+    assert!(!plan::plan_text(&left).contains("No changes"), "{left:?}");
     assert_eq!(plan(&client, &theirs("strangers")).await.steps.len(), 1);
 }
 
@@ -349,7 +354,7 @@ async fn a_stream_created_without_its_settings_is_reported() {
     let (client, fake) = Place::fake().await;
     let streams = "streams: {logs-shop-a: {lifecycle: {data_retention: 9d}, failure_store: {enabled: true}}}";
     let refusal = FaultKind::Request { status: 503, error: "process_cluster_event_timeout_exception", reason: "on purpose" };
-    fake.change(|cluster| cluster.faults.add(Fault::new(refusal).at("a/_options")));
+    fake.change(|cluster| cluster.faults.add(InjectedFault::new(refusal).at("a/_options")));
     let desired = shop(POLICY, TEMPLATE, COMPONENT, streams);
     let failed = apply::run(&client, &desired, &Allowed::default(), &|_, _| {}).await.unwrap_err();
     let told = "create index_template t, the stream itself and lifecycle of create data_stream logs-shop-a. Not tried: nothing";
@@ -400,8 +405,8 @@ async fn lines_of_access_and_audit_find_every_field_mapped() {
         let mut line = line.clone();
         line["event.dataset"] = dataset.into();
         let body = format!("{{\"create\":{{\"_index\":\"{stream}\",\"_id\":\"1\"}}}}\n{line}\n");
-        let answer =
-            fake.change(|cluster| cluster.answer(&Call::new("POST", "/_bulk", body.into_bytes()), jiff::Timestamp::now()));
+        let answer = fake
+            .change(|cluster| cluster.answer(&ReceivedCall::new("POST", "/_bulk", body.into_bytes()), jiff::Timestamp::now()));
         assert_eq!(answer.body["errors"], false, "{}", answer.body);
         assert_eq!(mapped(), before, "every field has a declared type");
     }

@@ -3,7 +3,7 @@
 
 use logship::{
     canonical::{canonical, differences},
-    desired::Kind,
+    desired::ObjectKind,
 };
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
@@ -170,22 +170,22 @@ proptest! {
     fn a_respelled_policy_is_the_same_policy(body in policy(), seed: u64) {
         let mut spelling = Spelling(seed);
         let other = with_defaults(spelling.value(&body), &mut spelling);
-        let (one, two) = (canonical(Kind::LifecyclePolicy, &body), canonical(Kind::LifecyclePolicy, &other));
+        let (one, two) = (canonical(ObjectKind::LifecyclePolicy, &body), canonical(ObjectKind::LifecyclePolicy, &other));
         prop_assert_eq!(differences(&one, &two), vec![], "{}\n{}", body, other);
-        prop_assert_eq!(&canonical(Kind::LifecyclePolicy, &one), &one);
+        prop_assert_eq!(&canonical(ObjectKind::LifecyclePolicy, &one), &one);
     }
 
     #[test]
     fn a_respelled_template_is_the_same_template(body in template(), seed: u64) {
         let other = respelled_template(&body, &mut Spelling(seed));
-        let (one, two) = (canonical(Kind::IndexTemplate, &body), canonical(Kind::IndexTemplate, &other));
+        let (one, two) = (canonical(ObjectKind::IndexTemplate, &body), canonical(ObjectKind::IndexTemplate, &other));
         prop_assert_eq!(differences(&one, &two), vec![], "{}\n{}", body, other);
-        prop_assert_eq!(&canonical(Kind::IndexTemplate, &one), &one);
+        prop_assert_eq!(&canonical(ObjectKind::IndexTemplate, &one), &one);
     }
 
     #[test]
     fn differing_policies_are_found(one in policy(), other in policy()) {
-        let same = differences(&canonical(Kind::LifecyclePolicy, &one), &canonical(Kind::LifecyclePolicy, &other)).is_empty();
+        let same = differences(&canonical(ObjectKind::LifecyclePolicy, &one), &canonical(ObjectKind::LifecyclePolicy, &other)).is_empty();
         prop_assert_eq!(same, one == other);
     }
 }

@@ -180,7 +180,7 @@ fn generated_policies_have_equal_results() {
                 ("snapshots/policies/nightly.yaml", "{schedule: 1d, name: nightly, repository: one}"),
             ]
             .map(|(file, text)| (file.to_owned(), text.to_owned()));
-            let judged = desired::load(&BTreeMap::from(files));
+            let judged = desired::load_desired(&BTreeMap::from(files));
             let expected = right(&policy);
             let mut counted = counting.borrow_mut();
             if expected {

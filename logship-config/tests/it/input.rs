@@ -113,7 +113,7 @@ async fn a_guards_refusal_exits_with_73_and_names_the_flag() {
     let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
     assert_eq!(told(&["apply", "--declared", &declared(&folder())], &here).await.0, 0);
     let shorter = tempfile::tempdir().unwrap();
-    for (file, text) in logship::desired::read(&folder()).unwrap() {
+    for (file, text) in logship::desired::read_files(&folder()).unwrap() {
         let path = shorter.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text.replace("min_age: 30d", "min_age: 3d")).unwrap();
@@ -219,11 +219,11 @@ async fn a_closed_output_changes_neither_work_nor_status() {
 /// At any point of a kill: applied steps remain, and the next run applies the others.
 #[tokio::test]
 async fn a_killed_apply_is_continued_by_the_next() {
-    use elasticsearch_fake::{Fault, FaultKind};
+    use elasticsearch_fake::{FaultKind, InjectedFault};
     let set = declared(&folder());
     for path in ["_ilm/policy/logs%2Daccess", "_index_template/logs%2Dexchange%2Eaccess", "audit%2Ddefault"] {
         let (_client, fake) = Place::fake().await;
-        let slow = Fault::new(FaultKind::Slow(std::time::Duration::from_secs(20))).at(path).times(1);
+        let slow = InjectedFault::new(FaultKind::Slow(std::time::Duration::from_secs(20))).at(path).times(1);
         fake.change(|cluster| cluster.faults.add(slow));
         let mut command = Command::new(env!("CARGO_BIN_EXE_logship"));
         command.args(["apply", "--declared", &set]).env_clear().env("LOGSHIP_ELASTICSEARCH_URL", fake.url());

@@ -3,7 +3,7 @@
 //! comparison is skipped with a message.
 
 use elasticsearch_fake::{Cluster, Fake};
-use local_parts::{Launch, Process, StopSignal, free_ports};
+use local_parts::{ChildProcess, Launch, StopSignal, free_ports};
 use serde_json::{Value, json};
 
 use crate::place::print_line;
@@ -93,7 +93,7 @@ async fn the_fake_answers_like_noida_db() {
     let port_text = port.to_string();
     let arguments = ["start", "--only", "elasticsearch", "--elasticsearch-port", &port_text];
     let launch = Launch::new("noida-db", program, arguments, settings, StopSignal::Interrupt);
-    let mut other = Process::start(&launch, folder.path()).unwrap();
+    let mut other = ChildProcess::start(&launch, folder.path()).unwrap();
     let (client, url) = (reqwest::Client::builder().no_proxy().build().unwrap(), format!("http://127.0.0.1:{port}"));
     other.ready(std::time::Duration::from_secs(60), async || client.get(&url).send().await.is_ok()).await.unwrap();
     let fake = Fake::start(Cluster::default()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use logship::{
     desired::Desired,
-    plan::{self, Action, Allowed, Plan},
+    plan::{self, Allowed, Plan, PlanAction},
 };
 use serde_json::json;
 
@@ -18,11 +18,11 @@ fn set(owner: Option<&str>, names: &[&str]) -> Desired {
         files.push((format!("policies/{name}.yaml"), "{phases: {}}".to_owned()));
     }
     files.extend(owner.map(|owner| ("owner.yaml".to_owned(), format!("owner: {owner}"))));
-    logship::desired::load(&files.into_iter().collect()).unwrap_or_else(|faults| panic!("{faults}"))
+    logship::desired::load_desired(&files.into_iter().collect()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn deletes(plan: &Plan) -> Vec<&str> {
-    plan.steps.iter().filter(|step| step.action == Action::Delete).map(|step| step.name.as_str()).collect()
+    plan.steps.iter().filter(|step| step.action == PlanAction::Delete).map(|step| step.name.as_str()).collect()
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_second_folder_leaves_the_first_ones_objects() {
     apply(&client, &set(Some("two"), &["c"])).await;
     for (owner, names) in [("one", &["a", "b"][..]), ("two", &["c"])] {
         let settled = plan(&client, &set(Some(owner), names)).await;
-        assert!(settled.is_empty() && settled.left_alone.is_empty(), "{owner}: {}", plan::human(&settled));
+        assert!(settled.is_empty() && settled.left_alone.is_empty(), "{owner}: {}", plan::plan_text(&settled));
     }
     // Each deletes its own objects only.
     assert_eq!(deletes(&plan(&client, &set(Some("one"), &["a"])).await), ["b", "b"]);
@@ -50,7 +50,7 @@ async fn an_object_of_another_owner_does_not_change() {
         ("policies/p.yaml", "{phases: {}}"),
     ]);
     let left = plan(&client, &other).await;
-    assert_eq!((left.steps.len(), left.left_alone.len(), left.refusals.len()), (1, 1, 0), "{}", plan::human(&left));
+    assert_eq!((left.steps.len(), left.left_alone.len(), left.refusals.len()), (1, 1, 0), "{}", plan::plan_text(&left));
     assert!(left.left_alone[0].why.contains("belongs to the owner one"), "{left:?}");
     assert_eq!(left.left_alone[0].flag.as_deref(), Some("--take-over one"));
     apply(&client, &other).await;
@@ -70,7 +70,7 @@ async fn without_an_owners_name_nothing_is_deleted() {
     let (client, fake) = Place::fake().await;
     apply(&client, &set(None, &["a", "b"])).await;
     let left = plan(&client, &set(None, &["a"])).await;
-    assert!(left.is_empty() && left.left_alone.len() == 2, "{}", plan::human(&left));
+    assert!(left.is_empty() && left.left_alone.len() == 2, "{}", plan::plan_text(&left));
     assert!(left.left_alone[0].why.contains("add owner.yaml"), "{left:?}");
     // Declared objects get the mark of the new owner, and are then deleted by it.
     assert_eq!(apply(&client, &set(Some("one"), &["a"])).await, 2);
@@ -82,7 +82,7 @@ async fn without_an_owners_name_nothing_is_deleted() {
 fn an_owners_name_is_checked() {
     let faults = |text: &str| {
         let files = [("owner.yaml".to_owned(), text.to_owned())].into();
-        logship::desired::load(&files).err().map(|faults| faults.to_string()).unwrap_or_default()
+        logship::desired::load_desired(&files).err().map(|faults| faults.to_string()).unwrap_or_default()
     };
     assert_eq!(faults("owner: exchange-2"), "");
     for (text, part) in [

@@ -9,7 +9,7 @@ async fn settles(report: &str, files: &[(&str, &str)]) {
     let desired = declared(files);
     apply(&place.client, &desired).await;
     let second = plan(&place.client, &desired).await;
-    assert!(second.is_empty(), "{report}\n{}", logship::plan::human(&second));
+    assert!(second.is_empty(), "{report}\n{}", logship::plan::plan_text(&second));
     place.clean(&desired).await;
 }
 

@@ -96,7 +96,7 @@ impl Place {
 pub fn declared(files: &[(&str, &str)]) -> Desired {
     let mut files: BTreeMap<_, _> = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
     files.entry("owner.yaml".to_owned()).or_insert_with(|| "owner: tests".to_owned());
-    desired::load(&files).unwrap_or_else(|faults| panic!("{faults}"))
+    desired::load_desired(&files).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// The platform's own set.
@@ -105,7 +105,7 @@ pub fn platform() -> Desired {
 }
 
 pub async fn plan(client: &Client, desired: &Desired) -> Plan {
-    plan::plan(desired, &actual::read(client).await.unwrap(), &Allowed::default())
+    plan::plan(desired, &actual::read_cluster(client).await.unwrap(), &Allowed::default())
 }
 
 pub async fn apply(client: &Client, desired: &Desired) -> usize {

@@ -6,7 +6,7 @@ use logship::{
     apply,
     desired::Desired,
     exit::Exit,
-    plan::{Allowed, human},
+    plan::{Allowed, plan_text},
 };
 use serde_json::json;
 
@@ -42,13 +42,13 @@ async fn judged(case: &str, was: &Desired, shall: &Desired, name: &str, part: &s
     applied(&client, was).await;
     let told = plan(&client, shall).await;
     if part.is_empty() {
-        assert!(told.refusals.is_empty() && !told.is_empty(), "{case}\n{}", human(&told));
+        assert!(told.refusals.is_empty() && !told.is_empty(), "{case}\n{}", plan_text(&told));
         return;
     }
     let flags: Vec<_> = told.refusals.iter().map(|refusal| refusal.flag.as_deref()).collect();
     let flag = format!("--allow-shorter-retention {name}");
-    assert_eq!(flags, [Some(flag.as_str())], "{case}\n{}", human(&told));
-    assert!(told.refusals[0].why.contains(part), "{case}: {part}\n{}", human(&told));
+    assert_eq!(flags, [Some(flag.as_str())], "{case}\n{}", plan_text(&told));
+    assert!(told.refusals[0].why.contains(part), "{case}: {part}\n{}", plan_text(&told));
     fake.forget_calls();
     let refused = apply::run(&client, shall, &Allowed::default(), &|_, _| {}).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.told.contains(&flag), "{case}: {refused}");

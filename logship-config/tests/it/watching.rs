@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use elasticsearch_fake::{Cluster, Disk, Failure, Fake};
+use elasticsearch_fake::{Cluster, Disk, Fake, StepFailure};
 use jiff::SignedDuration;
 use logship::{client::Client, config::WatchSettings, explain, forecast, metrics::WatchMetrics, observe, watch::Watcher};
 use service_kit::metrics::Metrics;
@@ -128,8 +128,12 @@ async fn stuck_steps_are_repaired_a_limited_number_of_times() {
     let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
     a_day(&client, &fake, &[APP], GIB).await;
     let old = indices(&fake, APP)[0].clone();
-    let failure =
-        |retryable| Failure { step: "forcemerge".into(), kind: "io_exception".into(), reason: "no space left".into(), retryable };
+    let failure = |retryable| StepFailure {
+        step: "forcemerge".into(),
+        kind: "io_exception".into(),
+        reason: "no space left".into(),
+        retryable,
+    };
     fake.change(|cluster| drop(cluster.failures.insert(old.clone(), failure(false))));
     fake.advance(DAY * 3);
     let (mut watcher, metrics) = watcher(&fake.url(), false);
@@ -160,7 +164,7 @@ async fn stuck_steps_are_repaired_a_limited_number_of_times() {
 
     // Elasticsearch retries: no repair is needed, and it is reported only after a long time.
     fake.change(|cluster| {
-        cluster.failures.insert(old.clone(), Failure { step: "delete".into(), ..failure(true) });
+        cluster.failures.insert(old.clone(), StepFailure { step: "delete".into(), ..failure(true) });
     });
     fake.advance(DAY * 30);
     fake.forget_calls();
@@ -178,7 +182,7 @@ async fn a_failed_index_after_its_rollover_moves_to_its_phases_end() {
     let old = indices(&fake, APP)[0].clone();
     fake.change(|cluster| {
         let (kind, reason) = ("illegal_argument_exception".into(), "source alias does not exist".into());
-        let failure = Failure { step: "check-rollover-ready".into(), kind, reason, retryable: true };
+        let failure = StepFailure { step: "check-rollover-ready".into(), kind, reason, retryable: true };
         cluster.failures.insert(old.clone(), failure);
     });
     a_day(&client, &fake, &[APP], GIB).await;
@@ -226,7 +230,7 @@ async fn an_allocation_that_finds_no_node_is_stuck_by_its_class() {
     let found = logship::stuck::find(&observation, fake.now().as_millisecond(), 12 * 3_600_000);
     assert_eq!(
         found.iter().map(|stuck| (stuck.index.as_str(), stuck.class)).collect::<Vec<_>>(),
-        [(old.as_str(), logship::stuck::Class::Allocation)]
+        [(old.as_str(), logship::stuck::StuckClass::Allocation)]
     );
     assert!(found[0].told.contains("warm/allocate/check-allocation"), "{found:?}");
 }
@@ -285,7 +289,7 @@ async fn the_daemon_gets_ready_exports_metrics_and_ends_on_sigterm() {
     let place = tempfile::tempdir().unwrap();
     let program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_logship"));
     let launch = local_parts::Launch::new("logship", program, ["watch"], settings, local_parts::StopSignal::Terminate);
-    let mut process = local_parts::Process::start(&launch, place.path()).unwrap();
+    let mut process = local_parts::ChildProcess::start(&launch, place.path()).unwrap();
     let address = format!("http://127.0.0.1:{admin}");
     let ask = async |path: &str| reqwest::get(format!("{address}{path}")).await.ok();
     let ready = async || ask("/readyz").await.is_some_and(|reply| reply.status().is_success());

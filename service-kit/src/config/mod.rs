@@ -1,6 +1,6 @@
 //! This module reads the environment into one struct and reports every fault at once.
 //!
-//! A program writes one function that builds its configuration from a [`Reader`]. If a variable is missing or
+//! A program writes one function that builds its configuration from a [`SettingsReader`]. If a variable is missing or
 //! malformed, the getter records a fault and returns a placeholder (`Default`), so the function always runs to its end.
 //! [`load`] then returns either the struct or the whole list of faults. It must never return a struct with a placeholder.
 //!
@@ -34,7 +34,7 @@ mod tests;
 use std::ffi::OsString;
 
 pub use fault::{ConfigFaults, Fault, nearest};
-pub use reader::Reader;
+pub use reader::SettingsReader;
 pub use reference::Setting;
 pub use secret::{Secret, SecretBytes};
 
@@ -42,33 +42,33 @@ pub use secret::{Secret, SecretBytes};
 ///
 /// `prefix` belongs to the program (`SHOP` for `SHOP_*`). A variable with this prefix that `read` did not ask for is a
 /// fault, since it is most often a misspelt name. Variables of a Kubernetes service link are ignored, see
-/// [`Reader::service_links`].
+/// [`SettingsReader::service_links`].
 ///
 /// # Errors
 /// Returns every fault. The caller prints them and exits with [`crate::EXIT_CONFIG`].
 pub fn load<Name, Value, Config>(
     prefix: &str,
     variables: impl IntoIterator<Item = (Name, Value)>,
-    read: impl FnOnce(&mut Reader) -> Config,
+    read: impl FnOnce(&mut SettingsReader) -> Config,
 ) -> Result<Config, ConfigFaults>
 where
     Name: Into<OsString>,
     Value: Into<OsString>,
 {
-    let mut reader = Reader::new(prefix, variables);
+    let mut reader = SettingsReader::new(prefix, variables);
     let config = read(&mut reader);
     reader.finish()?;
     Ok(config)
 }
 
 /// Lists the settings that `read` asks for, in the same order, without reading a variable. For `--help` and manuals.
-pub fn settings<Config>(prefix: &str, read: impl FnOnce(&mut Reader) -> Config) -> Vec<Setting> {
-    let mut reader = Reader::new(prefix, std::iter::empty::<(OsString, OsString)>());
+pub fn settings<Config>(prefix: &str, read: impl FnOnce(&mut SettingsReader) -> Config) -> Vec<Setting> {
+    let mut reader = SettingsReader::new(prefix, std::iter::empty::<(OsString, OsString)>());
     read(&mut reader);
     reader.into_settings()
 }
 
 /// [`settings`] as an aligned table of name, default and help.
-pub fn reference<Config>(prefix: &str, read: impl FnOnce(&mut Reader) -> Config) -> String {
+pub fn reference<Config>(prefix: &str, read: impl FnOnce(&mut SettingsReader) -> Config) -> String {
     reference::table(&settings(prefix, read))
 }

@@ -6,7 +6,7 @@ use super::{ConfigFaults, Fault, Secret, SecretBytes, Setting, duration, fault, 
 
 /// Reads settings from a fixed set of variables and collects their faults.
 #[derive(Debug)]
-pub struct Reader {
+pub struct SettingsReader {
     prefix: String,
     variables: BTreeMap<String, OsString>,
     settings: Vec<Setting>,
@@ -14,7 +14,7 @@ pub struct Reader {
     faults: Vec<Fault>,
 }
 
-impl Reader {
+impl SettingsReader {
     pub(super) fn new<Name: Into<OsString>, Value: Into<OsString>>(
         prefix: &str,
         variables: impl IntoIterator<Item = (Name, Value)>,
@@ -78,7 +78,7 @@ impl Reader {
     pub fn duration(&mut self, name: &str, default: Duration, help: &str) -> Duration {
         self.declare(name, Some(duration::text(default)), help, false);
         let Some(text) = self.text(name) else { return default };
-        duration::parse(&text).unwrap_or_else(|| {
+        duration::parse_duration(&text).unwrap_or_else(|| {
             self.push(name, &format!("is {text:?}, not a span of time"), "write it as 250ms, 3s, 5m or 2h");
             default
         })

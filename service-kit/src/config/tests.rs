@@ -16,7 +16,7 @@ struct Shop {
     key: SecretBytes<4>,
 }
 
-fn read(env: &mut Reader) -> Shop {
+fn read(env: &mut SettingsReader) -> Shop {
     env.known("SHOP_WORKER_ONLY");
     Shop {
         listen: env.required("SHOP_LISTEN", "host:port"),
@@ -107,7 +107,7 @@ fn a_secret_may_come_from_a_file() {
 
 #[test]
 fn a_contradiction_of_an_unreadable_value_is_not_reported() {
-    let contradicting = |env: &mut Reader| {
+    let contradicting = |env: &mut SettingsReader| {
         let shop = read(env);
         if shop.limit < u32::from(shop.page) {
             env.fault("SHOP_PAGE", "is above SHOP_LIMIT", "lower it");
@@ -139,7 +139,7 @@ fn variables_of_service_links_are_ignored_and_listed() {
 
 #[test]
 fn a_setting_shaped_like_a_service_link_is_read() {
-    let read = |env: &mut Reader| (env.or("SHOP_SERVICE_HOST", String::new(), "host"), env.service_links());
+    let read = |env: &mut SettingsReader| (env.or("SHOP_SERVICE_HOST", String::new(), "host"), env.service_links());
     let (host, links) = load("SHOP", [("SHOP_SERVICE_HOST", "example")], read).unwrap();
     assert_eq!((host.as_str(), links.len()), ("example", 0));
 }

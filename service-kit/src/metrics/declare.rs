@@ -9,7 +9,7 @@ use prometheus::{
 
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
     /// Exports `<name>_bucket`, `<name>_sum` and `<name>_count`.
@@ -20,7 +20,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Descriptor {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The documentation of the field, as written.
     pub doc: &'static str,
     pub labels: &'static [&'static str],
@@ -37,7 +37,7 @@ impl Descriptor {
     /// The names of the metric's series in Prometheus.
     pub fn series(&self) -> Vec<String> {
         match self.kind {
-            Kind::Histogram => ["_bucket", "_sum", "_count"].iter().map(|end| format!("{}{end}", self.name)).collect(),
+            MetricKind::Histogram => ["_bucket", "_sum", "_count"].iter().map(|end| format!("{}{end}", self.name)).collect(),
             _ => vec![self.name.to_owned()],
         }
     }
@@ -60,7 +60,7 @@ impl Descriptor {
 
 /// A type of metric that [`crate::metrics!`] can declare.
 pub trait Instrument: Collector + Clone + Sized + 'static {
-    const KIND: Kind;
+    const KIND: MetricKind;
 
     fn build(descriptor: &Descriptor) -> Result<Self>;
 
@@ -74,7 +74,7 @@ pub trait Instrument: Collector + Clone + Sized + 'static {
 macro_rules! instruments {
     ($($type:ty, $kind:ident, |$descriptor:ident| $build:expr;)*) => {$(
         impl Instrument for $type {
-            const KIND: Kind = Kind::$kind;
+            const KIND: MetricKind = MetricKind::$kind;
 
             fn build($descriptor: &Descriptor) -> Result<Self> {
                 $build
@@ -184,9 +184,9 @@ mod tests {
                 .find(|descriptor| descriptor.name == family.name())
                 .unwrap_or_else(|| panic!("{} is not declared", family.name()));
             let kind = match family.get_field_type() {
-                MetricType::COUNTER => Kind::Counter,
-                MetricType::HISTOGRAM => Kind::Histogram,
-                _ => Kind::Gauge,
+                MetricType::COUNTER => MetricKind::Counter,
+                MetricType::HISTOGRAM => MetricKind::Histogram,
+                _ => MetricKind::Gauge,
             };
             let mut labels: Vec<_> = family.get_metric()[0].get_label().iter().map(|label| label.name()).collect();
             let mut expected = descriptor.labels.to_vec();

@@ -29,7 +29,7 @@ mod standard;
 
 use prometheus::{Registry, TextEncoder};
 
-pub use declare::{Descriptor, Instrument, Kind};
+pub use declare::{Descriptor, Instrument, MetricKind};
 pub use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramTimer, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec,

@@ -19,14 +19,14 @@ use tracing_subscriber::{
 
 use super::{
     Service,
-    line::{Fields, Line},
-    output::Output,
+    line::{LineFields, LogLine},
+    output::LogOutput,
 };
 use crate::trace::{self, TraceContext};
 
 pub(super) struct EcsLayer {
     service: Service,
-    output: Arc<Output>,
+    output: Arc<LogOutput>,
     dispatch: OnceLock<WeakDispatch>,
 }
 
@@ -64,7 +64,7 @@ impl SpanFields {
 }
 
 impl EcsLayer {
-    pub(super) fn new(service: Service, output: Arc<Output>) -> Self {
+    pub(super) fn new(service: Service, output: Arc<LogOutput>) -> Self {
         Self { service, output, dispatch: OnceLock::new() }
     }
 
@@ -86,7 +86,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
             return;
         }
         let mut fields = SpanFields::default();
-        attributes.record(&mut Fields::new(|name, json| fields.set(name, json)));
+        attributes.record(&mut LineFields::new(|name, json| fields.set(name, json)));
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(fields);
         }
@@ -96,16 +96,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
         let Some(span) = context.span(id) else { return };
         let mut extensions = span.extensions_mut();
         if let Some(fields) = extensions.get_mut::<SpanFields>() {
-            values.record(&mut Fields::new(|name, json| fields.set(name, json)));
+            values.record(&mut LineFields::new(|name, json| fields.set(name, json)));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        let fill = |line: &mut Line<'_>| {
+        let fill = |line: &mut LogLine<'_>| {
             // The innermost field wins: an event's field hides a span's field of the same name, an inner span's an outer's.
             let mut written: Vec<&'static str> = Vec::new();
-            event.record(&mut Fields::new(|name, json| {
+            event.record(&mut LineFields::new(|name, json| {
                 written.push(name);
                 line.json(name, json);
             }));
@@ -131,6 +131,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        Line::with(level, self.service, fill, |line| self.output.write(line));
+        LogLine::with(level, self.service, fill, |line| self.output.write(line));
     }
 }

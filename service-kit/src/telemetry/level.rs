@@ -29,7 +29,7 @@ pub enum LevelFault {
 impl LogLevel {
     /// Uses `info` if `text` is unreadable: the program has already validated its settings.
     pub(crate) fn new(text: &str, token: Option<Secret>) -> (reload::Layer<EnvFilter, Registry>, Self) {
-        let (text, filter) = match parse(text) {
+        let (text, filter) = match parse_level(text) {
             Ok(filter) => (text, filter),
             Err(_) => ("info", EnvFilter::new("info")),
         };
@@ -50,7 +50,7 @@ impl LogLevel {
     /// Sets the level, for instance `debug` or `info,program::module=trace`. A faulty text changes nothing.
     pub fn set(&self, text: &str) -> Result<(), LevelFault> {
         let text = text.trim();
-        let filter = parse(text)?;
+        let filter = parse_level(text)?;
         let mut current = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         self.handle.reload(filter).map_err(|_| LevelFault::Ended)?;
         text.clone_into(&mut current);
@@ -59,7 +59,7 @@ impl LogLevel {
 }
 
 /// Stricter than the library, which reads a misspelt level as the name of a module and then logs nothing.
-pub(super) fn parse(text: &str) -> Result<EnvFilter, LevelFault> {
+pub(super) fn parse_level(text: &str) -> Result<EnvFilter, LevelFault> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     if let Some(part) = parts.iter().find(|part| part.is_empty() || !part.contains('=') && part.parse::<LevelFilter>().is_err()) {
         return Err(LevelFault::NoLevel((*part).to_owned()));
@@ -69,15 +69,15 @@ pub(super) fn parse(text: &str) -> Result<EnvFilter, LevelFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::parse_level;
 
     #[test]
     fn a_misspelt_level_is_a_fault() {
         for right in ["info", "off", "warn,shop=debug", "info, shop::till=trace"] {
-            assert!(parse(right).is_ok(), "{right}");
+            assert!(parse_level(right).is_ok(), "{right}");
         }
         for wrong in ["", "inof", "shop", "shop=loud", "info,,warn"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
+            assert!(parse_level(wrong).is_err(), "{wrong}");
         }
     }
 }

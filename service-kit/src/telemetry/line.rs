@@ -17,20 +17,20 @@ thread_local! {
 }
 
 /// A JSON object that grows member by member.
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     text: &'a mut Vec<u8>,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// Builds a line with the members that every line has, and hands it to `write` complete with its line feed.
-    pub(super) fn with(level: &str, service: Service, fill: impl FnOnce(&mut Line<'_>), write: impl FnOnce(&[u8])) {
+    pub(super) fn with(level: &str, service: Service, fill: impl FnOnce(&mut LogLine<'_>), write: impl FnOnce(&[u8])) {
         let build = |text: &mut Vec<u8>| {
             text.clear();
             text.extend_from_slice(b"{\"@timestamp\":\"");
             // Fails for years past 9999 only.
             let _ = OffsetDateTime::now_utc().format_into(text, &TIMESTAMP);
             text.push(b'"');
-            let mut line = Line { text };
+            let mut line = LogLine { text };
             line.text("log.level", level);
             fill(&mut line);
             line.text("service.name", service.name);
@@ -83,12 +83,12 @@ fn member(field: &Field) -> &'static str {
 }
 
 /// Takes the fields of an event or a span as JSON, one by one.
-pub(super) struct Fields<F: FnMut(&'static str, &[u8])> {
+pub(super) struct LineFields<F: FnMut(&'static str, &[u8])> {
     take: F,
     value: Vec<u8>,
 }
 
-impl<F: FnMut(&'static str, &[u8])> Fields<F> {
+impl<F: FnMut(&'static str, &[u8])> LineFields<F> {
     pub(super) fn new(take: F) -> Self {
         Self { take, value: Vec::new() }
     }
@@ -112,7 +112,7 @@ impl<F: FnMut(&'static str, &[u8])> Fields<F> {
     }
 }
 
-impl<F: FnMut(&'static str, &[u8])> Visit for Fields<F> {
+impl<F: FnMut(&'static str, &[u8])> Visit for LineFields<F> {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.plain(field, value);
     }

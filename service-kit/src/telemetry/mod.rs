@@ -28,10 +28,10 @@ use std::{
 use tracing_subscriber::{Layer, Registry, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use level::{LevelFault, LogLevel};
-pub use settings::{Format, Settings};
+pub use settings::{Format, TelemetrySettings};
 
 use export::Traces;
-use output::Output;
+use output::LogOutput;
 
 use crate::trace::measured::TracerLayer;
 
@@ -44,13 +44,13 @@ pub struct Service {
 
 /// The destination of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum LogStream {
     Stdout,
     /// For a command that prints its result on standard output.
     Stderr,
 }
 
-impl Stream {
+impl LogStream {
     fn is_terminal(self) -> bool {
         match self {
             Self::Stdout => io::stdout().is_terminal(),
@@ -58,12 +58,12 @@ impl Stream {
         }
     }
 
-    fn output(self) -> io::Result<Output> {
+    fn output(self) -> io::Result<LogOutput> {
         let descriptor = match self {
             Self::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
             Self::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
         };
-        Ok(Output::to(descriptor))
+        Ok(LogOutput::to(descriptor))
     }
 
     fn writer(self) -> BoxMakeWriter {
@@ -93,8 +93,8 @@ impl TelemetryGuard {
 ///
 /// # Errors
 /// Returns an error if the `OTEL_*` variables do not describe an exporter, or telemetry has already started.
-pub fn init(service: Service, settings: &Settings) -> Result<TelemetryGuard, Box<dyn std::error::Error + Send + Sync>> {
-    init_to(Stream::Stdout, service, settings)
+pub fn init(service: Service, settings: &TelemetrySettings) -> Result<TelemetryGuard, Box<dyn std::error::Error + Send + Sync>> {
+    init_to(LogStream::Stdout, service, settings)
 }
 
 /// Does the same as [`init`], with lines on `stream`.
@@ -102,9 +102,9 @@ pub fn init(service: Service, settings: &Settings) -> Result<TelemetryGuard, Box
 /// # Errors
 /// Returns the errors of [`init`].
 pub fn init_to(
-    stream: Stream,
+    stream: LogStream,
     service: Service,
-    settings: &Settings,
+    settings: &TelemetrySettings,
 ) -> Result<TelemetryGuard, Box<dyn std::error::Error + Send + Sync>> {
     let traces = settings.otlp_endpoint.as_deref().map(|endpoint| Traces::to(service, endpoint)).transpose()?;
     let json = match settings.format {
@@ -135,9 +135,9 @@ fn warn_of_ignored(variables: &[String]) {
 /// Builds the subscriber without installing it. JSON lines go to `output`; with `None`, text lines go to `stream`.
 fn assemble(
     service: Service,
-    settings: &Settings,
-    stream: Stream,
-    output: Option<Arc<Output>>,
+    settings: &TelemetrySettings,
+    stream: LogStream,
+    output: Option<Arc<LogOutput>>,
     traces: Option<&Traces>,
 ) -> (impl tracing::Subscriber + Send + Sync + use<>, LogLevel) {
     let (filter, level) = LogLevel::new(&settings.level, settings.level_token.clone());

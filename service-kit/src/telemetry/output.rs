@@ -13,12 +13,12 @@ use std::{
 /// Largest write to a pipe that Linux does not interleave with others, in bytes.
 const PIPE_BUF: usize = 4096;
 
-pub(super) struct Output {
+pub(super) struct LogOutput {
     file: File,
     long_line: RwLock<()>,
 }
 
-impl Output {
+impl LogOutput {
     pub(super) fn to(descriptor: OwnedFd) -> Self {
         Self { file: File::from(descriptor), long_line: RwLock::new(()) }
     }

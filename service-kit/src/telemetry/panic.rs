@@ -2,16 +2,16 @@
 
 use std::{backtrace::Backtrace, panic::PanicHookInfo, sync::Arc};
 
-use super::{Service, line::Line, output::Output};
+use super::{Service, line::LogLine, output::LogOutput};
 
-pub(super) fn install(service: Service, output: Arc<Output>) {
+pub(super) fn install(service: Service, output: Arc<LogOutput>) {
     // Does not use `tracing`: the panic may come from inside it.
     std::panic::set_hook(Box::new(move |info| report(service, &output, info)));
 }
 
-fn report(service: Service, output: &Output, info: &PanicHookInfo<'_>) {
+fn report(service: Service, output: &LogOutput, info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a panic whose payload is not text");
-    let fill = |line: &mut Line<'_>| {
+    let fill = |line: &mut LogLine<'_>| {
         line.text("message", "panic");
         line.text("log.logger", "panic");
         line.text("error.type", "panic");
@@ -25,5 +25,5 @@ fn report(service: Service, output: &Output, info: &PanicHookInfo<'_>) {
         }
         line.text("error.stack_trace", &Backtrace::force_capture().to_string());
     };
-    Line::with("error", service, fill, |line| output.write(line));
+    LogLine::with("error", service, fill, |line| output.write(line));
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::level;
-use crate::config::{Reader, Secret};
+use crate::config::{Secret, SettingsReader};
 
 const DEFAULT_LEVEL: &str = "info";
 
@@ -44,7 +44,7 @@ impl fmt::Display for Format {
 
 /// The settings of [`super::init`].
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct TelemetrySettings {
     /// `error`, `warn`, `info`, `debug` or `trace`, with exceptions for modules: `info,program::module=debug`.
     pub level: String,
     pub format: Format,
@@ -52,11 +52,11 @@ pub struct Settings {
     pub level_token: Option<Secret>,
     /// Base address of an OpenTelemetry collector that accepts OTLP over HTTP; `None` exports nothing.
     pub otlp_endpoint: Option<String>,
-    /// Variables with the program's prefix that were ignored, see [`Reader::service_links`]; [`super::init`] logs them.
+    /// Variables with the program's prefix that were ignored, see [`SettingsReader::service_links`]; [`super::init`] logs them.
     pub ignored_variables: Vec<String>,
 }
 
-impl Default for Settings {
+impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             level: DEFAULT_LEVEL.into(),
@@ -68,16 +68,16 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl TelemetrySettings {
     /// Reads `LOG_LEVEL`, `LOG_LEVEL_TOKEN`, `LOG_FORMAT` and `OTEL_EXPORTER_OTLP_ENDPOINT`. The exporter itself reads the other
     /// variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …).
-    pub fn read(env: &mut Reader) -> Self {
+    pub fn read(env: &mut SettingsReader) -> Self {
         let level = env.or(
             "LOG_LEVEL",
             DEFAULT_LEVEL.to_owned(),
             "error, warn, info, debug or trace; exceptions as info,program::module=debug",
         );
-        if let Err(fault) = level::parse(&level) {
+        if let Err(fault) = level::parse_level(&level) {
             env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,program::module=debug");
         }
         let level_token = env.optional_secret(

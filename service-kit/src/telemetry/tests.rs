@@ -18,8 +18,8 @@ const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 /// Runs `work` under a subscriber with the given level and returns the lines that it logged.
 fn lines(level: &str, work: impl FnOnce(&LogLevel)) -> Vec<Value> {
     let (reader, writer) = std::io::pipe().unwrap();
-    let settings = Settings { level: level.into(), ..Settings::default() };
-    let (subscriber, level) = assemble(SERVICE, &settings, Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
+    let settings = TelemetrySettings { level: level.into(), ..TelemetrySettings::default() };
+    let (subscriber, level) = assemble(SERVICE, &settings, LogStream::Stdout, Some(Arc::new(LogOutput::to(writer.into()))), None);
     with_default(subscriber, || work(&level));
     drop(level);
     read(reader)
@@ -87,7 +87,7 @@ fn lines_have_the_fields_and_trace_of_their_spans() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (reader, writer) = std::io::pipe().unwrap();
     let (subscriber, _level) =
-        assemble(SERVICE, &Settings::default(), Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
+        assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, Some(Arc::new(LogOutput::to(writer.into()))), None);
     with_default(subscriber, || {
         let outer = info_span!("outer", http.route = "/buy", customer = 1, late = tracing::field::Empty);
         crate::trace::continue_from_text(&outer, PARENT);
@@ -145,7 +145,7 @@ fn lines_of_many_threads_stay_whole_even_when_long() {
     let (reader, writer) = std::io::pipe().unwrap();
     let reading = std::thread::spawn(|| read(reader));
     let (subscriber, level) =
-        assemble(SERVICE, &Settings::default(), Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
+        assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, Some(Arc::new(LogOutput::to(writer.into()))), None);
     let dispatch = tracing::Dispatch::new(subscriber);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -166,11 +166,11 @@ fn a_value_that_logs_while_it_is_printed_spoils_no_line() {
     impl std::fmt::Debug for Chatty {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             let (reader, writer) = std::io::pipe().unwrap();
-            Line::with("info", SERVICE, |line| line.text("message", "inner"), |line| Output::to(writer.into()).write(line));
+            LogLine::with("info", SERVICE, |line| line.text("message", "inner"), |line| LogOutput::to(writer.into()).write(line));
             formatter.write_str(read(reader)[0]["message"].as_str().unwrap())
         }
     }
-    use super::line::Line;
+    use super::line::LogLine;
     assert_eq!(lines("info", |_| info!(value = ?Chatty, "outer"))[0]["value"], "inner");
 }
 
@@ -180,9 +180,9 @@ const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 /// Runs `work` with an exporter to `endpoint` and returns the lines logged until everything is exported.
 fn exporting(endpoint: &str, work: impl FnOnce()) -> Vec<Value> {
     let (reader, writer) = std::io::pipe().unwrap();
-    let output = Some(Arc::new(Output::to(writer.into())));
+    let output = Some(Arc::new(LogOutput::to(writer.into())));
     let traces = Traces::to(SERVICE, endpoint).unwrap();
-    let (subscriber, level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, output, Some(&traces));
+    let (subscriber, level) = assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, output, Some(&traces));
     let dispatch = tracing::Dispatch::new(subscriber);
     tracing::dispatcher::with_default(&dispatch, work);
     drop((TelemetryGuard { level, _traces: Some(traces) }, dispatch));
@@ -294,8 +294,8 @@ fn a_collector_that_refuses_connections_is_logged_once() {
         }
     });
     let traces = Traces::to(SERVICE, &format!("http://{refused}")).unwrap();
-    let output = Some(Arc::new(Output::to(writer.into())));
-    let (subscriber, level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, output, Some(&traces));
+    let output = Some(Arc::new(LogOutput::to(writer.into())));
+    let (subscriber, level) = assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, output, Some(&traces));
     let dispatch = tracing::Dispatch::new(subscriber);
     tracing::dispatcher::set_global_default(dispatch.clone()).unwrap();
     let lose = || (0..10_000).for_each(|_| info_span!("lost").in_scope(|| ()));
@@ -325,7 +325,7 @@ fn a_collector_that_does_not_answer_delays_no_end() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let traces = Traces::to(SERVICE, &endpoint).unwrap();
-    let (subscriber, _level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, None, Some(&traces));
+    let (subscriber, _level) = assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, None, Some(&traces));
     with_default(subscriber, || (0..5_000).for_each(|_| info_span!("lost").in_scope(|| ())));
     let begun = Instant::now();
     drop(traces);
@@ -337,9 +337,9 @@ fn a_collector_that_does_not_answer_delays_no_end() {
 fn a_panic_is_one_line_with_its_trace() {
     let (reader, writer) = std::io::pipe().unwrap();
     let before = std::panic::take_hook();
-    super::panic::install(SERVICE, Arc::new(Output::to(writer.into())));
+    super::panic::install(SERVICE, Arc::new(LogOutput::to(writer.into())));
     let panicking = std::thread::Builder::new().name("till".into()).spawn(|| {
-        let (subscriber, _level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, None, None);
+        let (subscriber, _level) = assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, None, None);
         with_default(subscriber, || info_span!("request").in_scope(|| panic!("no {} left", "change")))
     });
     assert!(panicking.unwrap().join().is_err());

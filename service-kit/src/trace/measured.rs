@@ -44,8 +44,8 @@ impl Sampled {
     }
 
     /// A step below this span.
-    pub fn step(&self, name: &'static str, begun: Instant, ended: Instant) -> Step<'_> {
-        Step { parent: self, name, begun, ended, attributes: Vec::new(), links: Vec::new() }
+    pub fn step(&self, name: &'static str, begun: Instant, ended: Instant) -> MeasuredStep<'_> {
+        MeasuredStep { parent: self, name, begun, ended, attributes: Vec::new(), links: Vec::new() }
     }
 
     /// Makes `span` a child of this one. Call it before anything happens inside the span.
@@ -67,7 +67,7 @@ impl Sampled {
 
 /// A span that is complete.
 #[must_use = "a step is lost unless it is exported"]
-pub struct Step<'a> {
+pub struct MeasuredStep<'a> {
     parent: &'a Sampled,
     name: &'static str,
     begun: Instant,
@@ -76,7 +76,7 @@ pub struct Step<'a> {
     links: Vec<Link>,
 }
 
-impl Step<'_> {
+impl MeasuredStep<'_> {
     pub fn attribute(mut self, name: &'static str, value: i64) -> Self {
         self.attributes.push(KeyValue::new(name, value));
         self

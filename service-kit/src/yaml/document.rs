@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{Content, FileFault, Node, parse};
+use super::{Content, FileFault, Node, parse_yaml};
 
 /// One document as JSON, with its lines.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ impl YamlDocument {
     /// # Errors
     /// Returns the first syntax fault, or every duplicate key.
     pub fn parse(text: &str) -> Result<Self, Vec<FileFault>> {
-        let root = parse(text).map_err(|fault| vec![fault])?;
+        let root = parse_yaml(text).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let value = json(&root, &mut Vec::new(), &mut faults);
         if faults.is_empty() { Ok(Self { value, root }) } else { Err(faults) }

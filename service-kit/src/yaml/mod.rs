@@ -9,4 +9,4 @@ mod node;
 
 pub use document::YamlDocument;
 pub use fault::FileFault;
-pub use node::{Content, Entry, Node, parse};
+pub use node::{Content, Node, YamlEntry, parse_yaml};

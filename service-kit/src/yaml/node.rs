@@ -25,11 +25,11 @@ pub enum Content {
     Null,
     Scalar(String),
     Sequence(Vec<Node>),
-    Mapping(Vec<Entry>),
+    Mapping(Vec<YamlEntry>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct YamlEntry {
     pub key: String,
     pub line: usize,
     pub value: Node,
@@ -51,7 +51,7 @@ impl Content {
 ///
 /// # Errors
 /// Returns the first syntax fault.
-pub fn parse(text: &str) -> Result<Node, FileFault> {
+pub fn parse_yaml(text: &str) -> Result<Node, FileFault> {
     // The parser takes it for the end of the text.
     if let Some(at) = text.find('\0') {
         let line = text[..at].matches('\n').count() + 1;
@@ -140,8 +140,8 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, FileFault> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn mapping(&mut self, depth: usize) -> Result<Vec<YamlEntry>, FileFault> {
+        let mut entries: Vec<YamlEntry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -153,7 +153,7 @@ impl<'a> Events<'a> {
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            entries.push(Entry { key: name, line: key.line, value });
+            entries.push(YamlEntry { key: name, line: key.line, value });
         }
     }
 }
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_node_knows_its_line() {
-        let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\ne:\n").unwrap();
+        let root = parse_yaml("# a comment\na: 1\nb:\n  - x\n  - {c: d}\ne:\n").unwrap();
         let Content::Mapping(entries) = root.content else { panic!("{root:?}") };
         let lines: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.line, entry.value.line)).collect();
         assert_eq!(lines[0], ("a", 2, 2));
@@ -202,11 +202,11 @@ mod tests {
             ("? [a]\n: 1\n", 1, "key that is not text"),
             ("a: 1\nb: \0\n", 2, "NUL character"),
         ] {
-            let fault = parse(text).unwrap_err();
+            let fault = parse_yaml(text).unwrap_err();
             assert!(fault.wrong.contains(part), "{text}: {fault}");
             assert!(fault.line.abs_diff(line) <= 1, "{text}: {fault}");
         }
-        assert!(parse(&"[".repeat(DEPTH_LIMIT + 5)).is_err());
-        assert_eq!(parse("").unwrap().content, Content::Null);
+        assert!(parse_yaml(&"[".repeat(DEPTH_LIMIT + 5)).is_err());
+        assert_eq!(parse_yaml("").unwrap().content, Content::Null);
     }
 }

@@ -14,7 +14,7 @@ pub enum Medium {
 
 /// Where a chat is now: its present id, and the topic if it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ChatPlace {
     pub chat: i64,
     pub topic: Option<i32>,
 }

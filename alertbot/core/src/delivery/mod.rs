@@ -4,6 +4,6 @@ pub mod address;
 pub mod outcome;
 pub mod words;
 
-pub use address::{Address, Medium, Place};
-pub use outcome::{Outcome, Report};
+pub use address::{Address, ChatPlace, Medium};
+pub use outcome::{DeliveryOutcome, DeliveryReport};
 pub use words::{Button, ButtonAction, Words};

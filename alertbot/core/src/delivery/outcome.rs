@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The outcome of one attempt. `reason` is for the log and the audit trail. It must not contain a secret or the text of a
 /// message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// Accepted by the receiver. `reference` identifies it: a message id, a provider's id.
     Delivered { reference: String },
     /// Not sent. Only this address must not be tried before this time has passed.
@@ -27,7 +27,7 @@ pub enum Outcome {
     Refused { reason: String, dead: bool },
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     /// Label of metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Outcome {
 
 /// State of an accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+pub enum DeliveryReport {
     /// In transit. A later report follows.
     Underway,
     /// The phone received it, or the call was answered.

@@ -8,12 +8,12 @@ use crate::message::Calendar;
 /// A duration in its two largest units. The second is `None` if it is zero or if the first is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age {
-    pub first: (TimeUnit, u64),
-    pub second: Option<(TimeUnit, u64)>,
+    pub first: (AgeUnit, u64),
+    pub second: Option<(AgeUnit, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TimeUnit {
+pub enum AgeUnit {
     Second,
     Minute,
     Hour,
@@ -28,15 +28,15 @@ impl Age {
     pub fn of(span: SignedDuration) -> Self {
         let seconds = u64::try_from(span.as_secs()).unwrap_or(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        let with = |first, second: (TimeUnit, u64)| Self { first, second: Some(second).filter(|(_, count)| *count > 0) };
+        let with = |first, second: (AgeUnit, u64)| Self { first, second: Some(second).filter(|(_, count)| *count > 0) };
         match seconds {
-            0..60 => Self { first: (TimeUnit::Second, seconds), second: None },
+            0..60 => Self { first: (AgeUnit::Second, seconds), second: None },
             // Seconds do not matter from ten minutes on.
-            60..600 => with((TimeUnit::Minute, minutes), (TimeUnit::Second, seconds % 60)),
-            600..3600 => Self { first: (TimeUnit::Minute, minutes), second: None },
-            3600..86_400 => with((TimeUnit::Hour, hours), (TimeUnit::Minute, minutes % 60)),
-            _ if days >= DAYS_ALONE => Self { first: (TimeUnit::Day, days), second: None },
-            _ => with((TimeUnit::Day, days), (TimeUnit::Hour, hours % 24)),
+            60..600 => with((AgeUnit::Minute, minutes), (AgeUnit::Second, seconds % 60)),
+            600..3600 => Self { first: (AgeUnit::Minute, minutes), second: None },
+            3600..86_400 => with((AgeUnit::Hour, hours), (AgeUnit::Minute, minutes % 60)),
+            _ if days >= DAYS_ALONE => Self { first: (AgeUnit::Day, days), second: None },
+            _ => with((AgeUnit::Day, days), (AgeUnit::Hour, hours % 24)),
         }
     }
 
@@ -76,14 +76,14 @@ mod tests {
     #[test]
     fn a_duration_shows_its_two_largest_units() {
         for (seconds, first, second) in [
-            (-5, (TimeUnit::Second, 0), None),
-            (59, (TimeUnit::Second, 59), None),
-            (90, (TimeUnit::Minute, 1), Some((TimeUnit::Second, 30))),
-            (120, (TimeUnit::Minute, 2), None),
-            (659, (TimeUnit::Minute, 10), None),
-            (3_700, (TimeUnit::Hour, 1), Some((TimeUnit::Minute, 1))),
-            (90_000, (TimeUnit::Day, 1), Some((TimeUnit::Hour, 1))),
-            (8 * 86_400 + 3_600, (TimeUnit::Day, 8), None),
+            (-5, (AgeUnit::Second, 0), None),
+            (59, (AgeUnit::Second, 59), None),
+            (90, (AgeUnit::Minute, 1), Some((AgeUnit::Second, 30))),
+            (120, (AgeUnit::Minute, 2), None),
+            (659, (AgeUnit::Minute, 10), None),
+            (3_700, (AgeUnit::Hour, 1), Some((AgeUnit::Minute, 1))),
+            (90_000, (AgeUnit::Day, 1), Some((AgeUnit::Hour, 1))),
+            (8 * 86_400 + 3_600, (AgeUnit::Day, 8), None),
         ] {
             assert_eq!(Age::of(SignedDuration::from_secs(seconds)), Age { first, second }, "{seconds}");
         }

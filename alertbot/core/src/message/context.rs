@@ -101,7 +101,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("value", annotation(&annotations, &VALUES)),
         ("labels", map(&labels, LABEL_UNITS, |name, _| !matches!(name, "alertname" | "severity"))),
         ("labels_left", ours(labels_left(&labels, reader))),
-        ("place", place::short(incident, &place::Shared::default(), summary_of(&annotations)).into()),
+        ("place", place::short(incident, &place::SharedFacts::default(), summary_of(&annotations)).into()),
         ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
         ("counts", ours(say(language, Text::Counts { firing, resolved }))),
         ("firing", firing.into()),

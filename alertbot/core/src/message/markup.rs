@@ -1,7 +1,7 @@
 //! This module handles Telegram's HTML (<https://core.telegram.org/bots/api#html-style>): escaping, parsing, conversion to plain
 //! text.
 //!
-//! Parsing is strict. Markup that Telegram would answer with "can't parse entities" is [`Malformed`], so that `check` rejects a
+//! Parsing is strict. Markup that Telegram would answer with "can't parse entities" is [`MalformedMarkup`], so that `check` rejects a
 //! bad template before Telegram does.
 
 use std::{borrow::Cow, fmt};
@@ -23,13 +23,13 @@ pub enum Token<'a> {
 
 /// Why a text is not valid Telegram HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Malformed {
+pub struct MalformedMarkup {
     /// Offset in bytes.
     pub at: usize,
     pub why: String,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedMarkup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} (byte {})", self.why, self.at)
     }
@@ -107,7 +107,7 @@ pub fn has_plain_host(address: &str) -> bool {
 }
 
 /// Returns all tokens in order, with tags properly nested.
-pub fn read(html: &str) -> Result<Vec<Token<'_>>, Malformed> {
+pub fn read(html: &str) -> Result<Vec<Token<'_>>, MalformedMarkup> {
     let mut tokens = Vec::new();
     let mut open: Vec<&str> = Vec::new();
     let mut at = 0;
@@ -148,8 +148,8 @@ pub fn read(html: &str) -> Result<Vec<Token<'_>>, Malformed> {
     }
 }
 
-fn malformed(at: usize, why: &str) -> Malformed {
-    Malformed { at, why: why.to_owned() }
+fn malformed(at: usize, why: &str) -> MalformedMarkup {
+    MalformedMarkup { at, why: why.to_owned() }
 }
 
 /// The text without markup. A link keeps its address after its text. Invalid HTML is returned unchanged.

@@ -53,7 +53,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     }
     let age = say(reader.language, Text::Age(Age::between(incident.started_at, reader.now)));
     let mut text =
-        format!("{} {} ({age})\n{}", mark(incident), titled(incident, &place::Shared::default(), reader), said.join("\n"));
+        format!("{} {} ({age})\n{}", mark(incident), titled(incident, &place::SharedFacts::default(), reader), said.join("\n"));
     let mentioned: Vec<String> = called(happenings)
         .filter_map(|name| Some(format!("<a href=\"tg://user?id={}\">{}</a>", mention(name)?, escape(name))))
         .collect();
@@ -75,7 +75,7 @@ fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
 
 /// Every incident of a storm in one text: causes before what they cause, then the highest severity first.
 pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
-    let shared = place::Shared::of(incidents);
+    let shared = place::SharedFacts::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
     sorted.sort_by_key(|incident| {
         (!incident.is_open(), !incident.causes.is_empty(), std::cmp::Reverse(incident.severity), incident.id)
@@ -97,7 +97,7 @@ pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
 }
 
 /// Title, number, and the labels that distinguish the incident from others with its title.
-pub fn titled(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
+pub fn titled(incident: &Incident, shared: &place::SharedFacts, reader: &Reader) -> String {
     let number = bidi::isolate_in(reader.right_to_left(), &incident.id.to_string()).into_owned();
     let place = place::place(incident, shared);
     let place = if place.is_empty() { place } else { format!(" {}", safe(&place, PLACE_UNITS, reader)) };

@@ -49,9 +49,9 @@ pub fn ranked(labels: &Labels) -> Vec<(&str, &str)> {
 
 /// Labels common to all incidents with one title.
 #[derive(Debug, Default)]
-pub struct Shared(BTreeMap<String, Labels>);
+pub struct SharedFacts(BTreeMap<String, Labels>);
 
-impl Shared {
+impl SharedFacts {
     pub fn of<'a>(incidents: impl IntoIterator<Item = &'a Incident>) -> Self {
         let mut shared: BTreeMap<String, Labels> = BTreeMap::new();
         for incident in incidents {
@@ -64,20 +64,20 @@ impl Shared {
 
 /// The labels that distinguish the incident from others with its title, and how many are left out. If none does, its location
 /// labels.
-pub fn place(incident: &Incident, shared: &Shared) -> String {
+pub fn place(incident: &Incident, shared: &SharedFacts) -> String {
     let shown = labels(incident, shared);
     let text = |(name, value): &(String, String)| if name.is_empty() { value.clone() } else { format!("{name}={value}") };
     shown.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 /// Only the values, for a text in which each character costs. A value that `said` contains is left out.
-pub fn short(incident: &Incident, shared: &Shared, said: &str) -> String {
+pub fn short(incident: &Incident, shared: &SharedFacts, said: &str) -> String {
     let named = |value: &str| said.contains(value.split(':').next().unwrap_or(value));
     let shown = labels(incident, shared).into_iter().map(|(_, value)| value).filter(|value| !named(value));
     shown.collect::<Vec<_>>().join(" ")
 }
 
-fn labels(incident: &Incident, shared: &Shared) -> Vec<(String, String)> {
+fn labels(incident: &Incident, shared: &SharedFacts) -> Vec<(String, String)> {
     let common = incident.common_labels();
     let same = shared.0.get(&incident.title());
     let differing: Vec<(&str, &str)> =

@@ -8,7 +8,7 @@ use super::{
     context::context,
     markup,
     reader::Reader,
-    template::{Shape, Template, TemplateFault, Templates},
+    template::{Template, TemplateFault, TemplateShape, Templates},
 };
 use crate::incident::Incident;
 
@@ -58,7 +58,7 @@ impl Messages {
         });
         environment.add_filter("link", |address: String, words: String| Value::from_safe_string(markup::link(&address, &words)));
         let mut faults = Vec::new();
-        for shape in Shape::ALL {
+        for shape in TemplateShape::ALL {
             let built_in = environment.add_template_owned(format!("{BUILT_IN}{}", shape.name()), shape.built_in());
             debug_assert!(built_in.is_ok(), "a built-in template must compile: {built_in:?}");
             let own = shape.of(templates);
@@ -72,7 +72,7 @@ impl Messages {
     }
 
     /// Renders the text about an incident. If a template of the configuration fails, the built-in one is used.
-    pub fn render(&self, shape: Shape, incident: &Incident, reader: &Reader) -> Rendered {
+    pub fn render(&self, shape: TemplateShape, incident: &Incident, reader: &Reader) -> Rendered {
         let context = minijinja::context! { _right_to_left => reader.right_to_left(), ..context(incident, reader) };
         match self.try_render(shape, shape.name(), &context, reader) {
             Ok(text) => Rendered { text, fault: None },
@@ -86,13 +86,13 @@ impl Messages {
     }
 
     /// Like [`Self::render`], but returns the error instead of using the built-in template.
-    pub fn try_own(&self, shape: Shape, incident: &Incident, reader: &Reader) -> Result<String, Error> {
+    pub fn try_own(&self, shape: TemplateShape, incident: &Incident, reader: &Reader) -> Result<String, Error> {
         let context = minijinja::context! { _right_to_left => reader.right_to_left(), ..context(incident, reader) };
         self.environment.get_template(shape.name())?.render(context)
     }
 
     /// Undefined names that a template uses.
-    pub fn unknown_names(&self, shape: Shape) -> Vec<String> {
+    pub fn unknown_names(&self, shape: TemplateShape) -> Vec<String> {
         let Ok(template) = self.environment.get_template(shape.name()) else { return Vec::new() };
         let known = |name: &String| super::context::NAMES.iter().any(|(known, _)| known == name);
         let functions = ["range", "dict", "namespace", "debug", "loop"];
@@ -102,13 +102,13 @@ impl Messages {
         unknown
     }
 
-    fn try_render(&self, shape: Shape, name: &str, context: &Value, reader: &Reader) -> Result<String, String> {
+    fn try_render(&self, shape: TemplateShape, name: &str, context: &Value, reader: &Reader) -> Result<String, String> {
         let rendered = self.environment.get_template(name).and_then(|template| template.render(context));
         let text = tidy(&rendered.map_err(|error| error.to_string())?);
         if text.is_empty() {
             return Err("the text is empty".into());
         }
-        if shape != Shape::Telegram {
+        if shape != TemplateShape::Telegram {
             return Ok(text);
         }
         markup::read(&text).map_err(|malformed| malformed.to_string())?;
@@ -117,7 +117,7 @@ impl Messages {
 }
 
 /// Converts a template error into a fault of the file.
-pub(super) fn fault(shape: Shape, template: &Template, error: &Error) -> TemplateFault {
+pub(super) fn fault(shape: TemplateShape, template: &Template, error: &Error) -> TemplateFault {
     // A block scalar starts on the line after its key, a plain scalar on the line of the key.
     let inside = error.line().unwrap_or(1);
     let line = if template.source.contains('\n') { template.line + inside } else { template.line };

@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
     bidi,
-    markup::{self, Malformed, Token},
+    markup::{self, MalformedMarkup, Token},
     units::utf16_units,
 };
 
@@ -32,7 +32,7 @@ const LONGEST_CHARACTER: usize = 32;
 /// plain texts equal the plain text of the whole. Parts without visible text are omitted, so an empty text has no parts.
 ///
 /// # Errors Returns an error if the text is not Telegram's HTML.
-pub fn split(html: &str, limit: usize) -> Result<Vec<String>, Malformed> {
+pub fn split(html: &str, limit: usize) -> Result<Vec<String>, MalformedMarkup> {
     let atoms = atoms(html)?;
     let mut parts = Vec::new();
     let mut open: Vec<(&str, &str)> = Vec::new();
@@ -100,7 +100,7 @@ pub fn line(text: &str, units: usize) -> String {
     shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
 }
 
-fn atoms(html: &str) -> Result<Vec<Atom<'_>>, Malformed> {
+fn atoms(html: &str) -> Result<Vec<Atom<'_>>, MalformedMarkup> {
     let mut atoms = Vec::new();
     for token in markup::read(html)? {
         match token {

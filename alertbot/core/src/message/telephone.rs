@@ -5,13 +5,13 @@ use super::{
     catalogue::{Text, say},
     context::TITLE_UNITS,
     place, sms, split,
-    template::Shape,
+    template::TemplateShape,
 };
 use crate::incident::Incident;
 
 /// Parameters of a text for a phone.
 #[derive(Debug, Clone, Copy)]
-pub struct Line<'a> {
+pub struct SpokenLine<'a> {
     /// Longest text, in parts of an SMS.
     pub parts: usize,
     /// Whether replies reach the bot. Only then a reply code is useful.
@@ -24,7 +24,7 @@ pub struct Line<'a> {
 const VOICE_UNITS: usize = 600;
 
 /// An SMS about these incidents. Each listed incident has its code; the others are counted.
-pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
+pub fn sms(messages: &Messages, incidents: &[Incident], line: SpokenLine, reader: &Reader) -> Rendered {
     let parts = line.parts;
     let ready = sms::plain_signs(&split::shorten(line.ready.trim(), READY_UNITS * parts));
     let behind = |text: &str| match (text.is_empty(), ready.is_empty()) {
@@ -37,12 +37,12 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         false => behind(""),
     };
     if let [incident] = incidents {
-        let rendered = messages.render(Shape::Sms, incident, reader);
+        let rendered = messages.render(TemplateShape::Sms, incident, reader);
         let body = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
         return Rendered { text: sms::fit(&body, &code(incident), parts), fault: rendered.fault };
     }
     let head = format!("{}:", say(reader.language, Text::Several { count: incidents.len() }));
-    let shared = place::Shared::of(incidents);
+    let shared = place::SharedFacts::of(incidents);
     let entry = |incident: &Incident| {
         let place = place::short(incident, &shared, "");
         let title = super::bidi::strip(&format!("{} {place}", incident.title())).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -68,14 +68,14 @@ const SEVERAL_TITLE_UNITS: usize = 60;
 const _: () = assert!(SEVERAL_TITLE_UNITS < TITLE_UNITS);
 
 /// The text of a call.
-pub fn voice(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
+pub fn voice(messages: &Messages, incidents: &[Incident], line: SpokenLine, reader: &Reader) -> Rendered {
     let mut fault = None;
     let mut said: Vec<String> = Vec::new();
     if incidents.len() > 1 {
         said.push(format!("{}.", say(reader.language, Text::Several { count: incidents.len() })));
     }
     for incident in incidents {
-        let rendered = messages.render(Shape::Voice, incident, reader);
+        let rendered = messages.render(TemplateShape::Voice, incident, reader);
         fault = fault.or(rendered.fault);
         said.push(rendered.text);
     }

@@ -2,14 +2,14 @@
 
 /// The kind of text that a template renders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum TemplateShape {
     /// The first message of an incident in a chat, in Telegram's HTML.
     Telegram,
     Sms,
     Voice,
 }
 
-impl Shape {
+impl TemplateShape {
     pub const ALL: [Self; 3] = [Self::Telegram, Self::Sms, Self::Voice];
 
     /// Its key under `templates`.
@@ -59,7 +59,7 @@ pub struct Template {
 /// Why a template of the configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateFault {
-    pub shape: Shape,
+    pub shape: TemplateShape,
     /// Line in the file.
     pub line: usize,
     /// The end of a sentence that begins with the template's name.

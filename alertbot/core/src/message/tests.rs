@@ -9,8 +9,8 @@ use super::{
     catalogue::{Text, say},
     context::NAMES,
     samples::samples,
-    telephone::Line,
-    template::Shape,
+    telephone::SpokenLine,
+    template::TemplateShape,
     units::{TEXT_UNITS, utf16_units},
     *,
 };
@@ -33,7 +33,7 @@ fn sample(index: usize) -> Incident {
 
 #[test]
 fn a_card_shows_severity_alert_start_place_and_links() {
-    let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::English));
+    let card = Messages::built_in().render(TemplateShape::Telegram, &sample(0), &reader(Language::English));
     let expected = "🔴 <b>/var of db-1 is 97 % full</b>\n<b>critical</b> · firing · DiskAlmostFull #12\n\
                     Since: 11:48 UTC (12 min)\n\nValue: <code>97.2 %</code>\n\
                     At this rate it is full in 40 minutes; the database stops when it is.\n\n\
@@ -41,13 +41,13 @@ fn a_card_shows_severity_alert_start_place_and_links() {
                     <a href=\"https://runbooks.example.com/DiskAlmostFull\">Runbook</a>";
     assert!(card.text.starts_with(expected), "{}", card.text);
     assert_eq!(card.fault, None);
-    let ended = Messages::built_in().render(Shape::Telegram, &sample(2), &reader(Language::English)).text;
+    let ended = Messages::built_in().render(TemplateShape::Telegram, &sample(2), &reader(Language::English)).text;
     assert!(
         ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nAcknowledged by ada"),
         "{ended}"
     );
     assert!(!ended.contains("silences/new"), "{ended}");
-    let group = Messages::built_in().render(Shape::Telegram, &sample(3), &reader(Language::English)).text;
+    let group = Messages::built_in().render(TemplateShape::Telegram, &sample(3), &reader(Language::English)).text;
     assert!(
         group.contains("3 firing, 1 resolved\n• <code>instance=api-1</code> api-1 answers in 480 ms (1 h 10 min)"),
         "{group}"
@@ -57,7 +57,7 @@ fn a_card_shows_severity_alert_start_place_and_links() {
 
 #[test]
 fn persian_is_right_to_left_and_isolates_latin_values() {
-    let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::Persian)).text;
+    let card = Messages::built_in().render(TemplateShape::Telegram, &sample(0), &reader(Language::Persian)).text;
     let head = "\u{200f}🔴 <b>\u{2068}/var of db-1 is 97 % full\u{2069}</b>\n\u{200f}<b>بحرانی</b> · فعال · \u{2068}DiskAlmostFull\u{2069}";
     assert!(card.starts_with(head), "{card}");
     assert!(card.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with('\u{200f}')), "{card}");
@@ -81,7 +81,7 @@ fn ten_thousand_alerts_are_one_short_card() {
     for index in 0..10_000 {
         incident.alerts.insert(format!("{index:05}x").into(), alert.clone());
     }
-    let card = Messages::built_in().render(Shape::Telegram, &incident, &reader(Language::English)).text;
+    let card = Messages::built_in().render(TemplateShape::Telegram, &incident, &reader(Language::English)).text;
     assert!(card.contains("and 9993 more"), "{card}");
     assert!(utf16_units(&markup::plain(&card)) < TEXT_UNITS, "{card}");
 }
@@ -117,15 +117,15 @@ fn a_digest_lists_every_incident_in_several_messages() {
 }
 
 /// A phone that can reply, with no other text in its queue.
-fn line(parts: usize) -> Line<'static> {
-    Line { parts, answers: true, ready: "" }
+fn line(parts: usize) -> SpokenLine<'static> {
+    SpokenLine { parts, answers: true, ready: "" }
 }
 
 /// Without replies, no text asks for one.
 #[test]
 fn without_replies_an_sms_has_no_code() {
     let messages = Messages::built_in();
-    let line = Line { answers: false, ..line(1) };
+    let line = SpokenLine { answers: false, ..line(1) };
     let one = telephone::sms(&messages, &[sample(0)], line, &reader(Language::English)).text;
     assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 UTC");
     let two = telephone::sms(&messages, &[sample(0), sample(0)], line, &reader(Language::English)).text;
@@ -160,14 +160,15 @@ fn ready_words_and_incidents_share_a_text() {
         let text = telephone::sms(
             &messages,
             &incidents,
-            Line { ready: "1234 is yours: Stuck", ..line(parts) },
+            SpokenLine { ready: "1234 is yours: Stuck", ..line(parts) },
             &reader(Language::English),
         )
         .text;
         assert!(sms::parts(&text) <= parts && text.starts_with(begins), "{text}");
         assert!(text.contains("ACK 4711") && text.ends_with(". 1234 is yours: Stuck"), "{text}");
         let long = "handed over ".repeat(50);
-        let text = telephone::sms(&messages, &incidents, Line { ready: &long, ..line(parts) }, &reader(Language::English)).text;
+        let text =
+            telephone::sms(&messages, &incidents, SpokenLine { ready: &long, ..line(parts) }, &reader(Language::English)).text;
         assert!(
             sms::parts(&text) <= parts && text.contains("ACK 4711. handed over") || text.contains(" more. handed over"),
             "{text}"
@@ -175,16 +176,17 @@ fn ready_words_and_incidents_share_a_text() {
         assert!(text.ends_with("..."), "a shortened text is marked: {text}");
     }
     let call =
-        telephone::voice(&messages, &[sample(0)], Line { ready: "1234 is yours", ..line(1) }, &reader(Language::English)).text;
+        telephone::voice(&messages, &[sample(0)], SpokenLine { ready: "1234 is yours", ..line(1) }, &reader(Language::English))
+            .text;
     assert!(call.ends_with("1234 is yours"), "{call}");
 }
 
-fn with(shape: Shape, source: &str) -> Templates {
+fn with(shape: TemplateShape, source: &str) -> Templates {
     let template = Some(Template { source: source.into(), line: 40 });
     match shape {
-        Shape::Telegram => Templates { telegram: template, ..Templates::default() },
-        Shape::Sms => Templates { sms: template, ..Templates::default() },
-        Shape::Voice => Templates { voice: template, ..Templates::default() },
+        TemplateShape::Telegram => Templates { telegram: template, ..Templates::default() },
+        TemplateShape::Sms => Templates { sms: template, ..Templates::default() },
+        TemplateShape::Voice => Templates { voice: template, ..Templates::default() },
     }
 }
 
@@ -199,25 +201,26 @@ fn template_faults_are_found_before_an_alert() {
         ("x\n{{ title|nofilter }}", 42, "fails"),
         ("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", 40, "fails"),
     ] {
-        let faults = validate::faults(&with(Shape::Telegram, source), now());
-        let fits = |fault: &TemplateFault| fault.shape == Shape::Telegram && fault.line == line && fault.wrong.contains(part);
+        let faults = validate::faults(&with(TemplateShape::Telegram, source), now());
+        let fits =
+            |fault: &TemplateFault| fault.shape == TemplateShape::Telegram && fault.line == line && fault.wrong.contains(part);
         assert!(faults.iter().any(fits), "{source:?}: {faults:?}");
     }
     let good = "<i>{{ title }}</i> {{ labels.team|default('nobody') }} {{ annotations.summary }} {{ links[0].url|link('x') }}";
-    assert_eq!(validate::faults(&with(Shape::Telegram, good), now()), []);
-    for shape in Shape::ALL {
+    assert_eq!(validate::faults(&with(TemplateShape::Telegram, good), now()), []);
+    for shape in TemplateShape::ALL {
         assert_eq!(validate::faults(&with(shape, shape.built_in()), now()), [], "{shape:?}");
     }
 }
 
 #[test]
 fn a_failing_template_is_replaced_by_the_built_in_one() {
-    let (messages, faults) = Messages::new(&with(Shape::Telegram, "{% if summary %}<b>{% endif %}{{ title }}"));
+    let (messages, faults) = Messages::new(&with(TemplateShape::Telegram, "{% if summary %}<b>{% endif %}{{ title }}"));
     assert_eq!(faults, []);
-    let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
+    let card = messages.render(TemplateShape::Telegram, &sample(0), &reader(Language::English));
     assert!(card.fault.is_some_and(|fault| fault.contains("not closed")));
     assert!(card.text.contains("<b>/var of db-1 is 97 % full</b>"), "{}", card.text);
-    let (messages, faults) = Messages::new(&with(Shape::Sms, "{{"));
+    let (messages, faults) = Messages::new(&with(TemplateShape::Sms, "{{"));
     assert_eq!((faults.len(), faults[0].line), (1, 40));
     assert!(telephone::sms(&messages, &[sample(0)], line(3), &reader(Language::English)).text.contains("DiskAlmostFull"));
 }
@@ -287,7 +290,7 @@ proptest! {
     fn any_incident_can_be_rendered(incident in incident(), persian in any::<bool>(), parts in 1..4_usize) {
         let reader = reader(if persian { Language::Persian } else { Language::English });
         let messages = Messages::built_in();
-        let card = messages.render(Shape::Telegram, &incident, &reader);
+        let card = messages.render(TemplateShape::Telegram, &incident, &reader);
         prop_assert_eq!(&card.fault, &None);
         prop_assert!(card.text.contains("#12"));
         let happenings = [Happening::Joined { count: 3 }];
@@ -346,10 +349,10 @@ proptest! {
     /// No template can hang or crash the program. If it fails, the built-in one is used.
     #[test]
     fn any_template_yields_a_message(source in text(), body in "(\\{\\{ [a-z.|\\[\\]'0-9 ]{0,20} \\}\\}|\\{% (if|for|set) [a-z. =0-9]{0,20} %\\}|\\{% end(if|for) %\\}|<[a-z]{1,3}>){0,8}") {
-        let templates = with(Shape::Telegram, &format!("{source}{body}"));
+        let templates = with(TemplateShape::Telegram, &format!("{source}{body}"));
         let _ = validate::faults(&templates, now());
         let (messages, _) = Messages::new(&templates);
-        let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
+        let card = messages.render(TemplateShape::Telegram, &sample(0), &reader(Language::English));
         prop_assert!(markup::read(&card.text).is_ok() && !card.text.is_empty());
     }
 
@@ -395,7 +398,7 @@ fn distinguishing_labels_are_shown_and_the_rest_is_counted() {
     assert!(!digest.contains("namespace"), "the label is equal in all incidents: {digest}");
     let sms = telephone::sms(&Messages::built_in(), &incidents[..2], line(1), &reader(Language::English)).text;
     assert!(sms.contains("KubePodNotReady api-01 ACK"), "{sms}");
-    let card = Messages::built_in().render(Shape::Telegram, &incidents[0], &reader(Language::English)).text;
+    let card = Messages::built_in().render(TemplateShape::Telegram, &incidents[0], &reader(Language::English)).text;
     for shown in ["pod: <code>api-01</code>", "namespace: <code>live</code>", "node: <code>n1</code>", "and 11 more labels"] {
         assert!(card.contains(shown), "{shown}: {card}");
     }
@@ -424,7 +427,7 @@ fn links_lead_to_the_addresses_of_the_configuration() {
     let at = |kind: &str| Some(format!("https://{kind}.example.com"));
     let links = LinkAddresses { runbooks: at("r"), dashboards: at("d"), logs: at("l"), expressions: at("p"), silences: at("a") };
     let reader = Reader { links: Arc::new(links), ..reader(Language::English) };
-    let text = Messages::new(&Templates::default()).0.render(Shape::Telegram, &incident, &reader).text;
+    let text = Messages::new(&Templates::default()).0.render(TemplateShape::Telegram, &incident, &reader).text;
     for address in [
         "https://r.example.com/runbooks/A.md",
         "https://d.example.com/d/a?viewPanel=1",

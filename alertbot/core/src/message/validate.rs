@@ -10,13 +10,13 @@ use super::{
     reader::Reader,
     render::{Messages, fault},
     samples::samples,
-    template::{Shape, Template, TemplateFault, Templates},
+    template::{Template, TemplateFault, TemplateShape, Templates},
 };
 
 /// Every fault of every template of the configuration, in the order of the file.
 pub fn faults(templates: &Templates, now: Timestamp) -> Vec<TemplateFault> {
     let (messages, mut faults) = Messages::new(templates);
-    for shape in Shape::ALL {
+    for shape in TemplateShape::ALL {
         let Some(template) = shape.of(templates) else { continue };
         if faults.iter().any(|fault| fault.shape == shape) {
             continue;
@@ -32,7 +32,7 @@ pub fn faults(templates: &Templates, now: Timestamp) -> Vec<TemplateFault> {
 }
 
 /// The first sample on which it fails. Others would mostly fail for the same reason.
-fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp) -> Option<TemplateFault> {
+fn tried(messages: &Messages, shape: TemplateShape, template: &Template, now: Timestamp) -> Option<TemplateFault> {
     for language in [Language::English, Language::Persian] {
         let reader = Reader { language, zone: TimeZone::UTC, now, calendar: Calendar::Gregorian, links: Arc::default() };
         for sample in samples(now) {
@@ -40,7 +40,7 @@ fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp)
             match messages.try_own(shape, &sample.incident, &reader) {
                 Err(error) => return Some(fault(shape, template, &error)),
                 Ok(text) if text.trim().is_empty() => return told(format!("is empty for the sample \"{}\"", sample.name)),
-                Ok(text) if shape == Shape::Telegram => {
+                Ok(text) if shape == TemplateShape::Telegram => {
                     if let Err(malformed) = markup::read(&text) {
                         return told(format!("is not valid Telegram HTML for the sample \"{}\": {malformed}", sample.name));
                     }

@@ -7,7 +7,7 @@ use crate::{delivery::Address, moment::Moment};
 /// The kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum MessageKind {
     /// The first message of an incident in a chat.
     Card,
     /// A later message with sound, in reply to the card.
@@ -24,7 +24,7 @@ pub enum Kind {
     Phone,
 }
 
-impl Kind {
+impl MessageKind {
     /// Name in the store and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ pub struct Item {
     /// Id of the row in the outbox.
     pub id: i64,
     pub address: Address,
-    pub kind: Kind,
+    pub kind: MessageKind,
     pub urgency: Urgency,
     /// When it was accepted. In a queue the older message goes first.
     pub since: Moment,

@@ -10,7 +10,7 @@ use super::{
 use crate::{delivery::Address, moment::Moment};
 
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct MessageLane {
     /// By urgency: time of acceptance and id.
     waiting: [BTreeSet<(Moment, i64)>; Urgency::ALL.len()],
     /// Waiting messages that a digest may list.
@@ -30,7 +30,7 @@ pub(super) enum Choice {
     Together(Vec<i64>),
 }
 
-impl Lane {
+impl MessageLane {
     pub fn new(address: &Address, limits: CarrierLimits) -> Self {
         Self {
             waiting: Default::default(),

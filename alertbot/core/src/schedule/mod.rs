@@ -24,7 +24,7 @@ mod tests;
 
 use crate::moment::Moment;
 
-pub use item::{Item, Kind, Urgency};
+pub use item::{Item, MessageKind, Urgency};
 pub use limits::{CarrierLimits, Limits};
 pub use planner::{Action, Planner, Restored, Step};
 

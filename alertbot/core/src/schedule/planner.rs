@@ -8,11 +8,11 @@ use std::{
 use super::{
     CarrierLimits, Item, Limits, Urgency, Verdict,
     carrier::Carrier,
-    lane::{Choice, Lane},
+    lane::{Choice, MessageLane},
     limits::{RETRY_MARGIN, kept_for_critical},
 };
 use crate::{
-    delivery::{Address, Outcome},
+    delivery::{Address, DeliveryOutcome},
     moment::Moment,
 };
 
@@ -53,7 +53,7 @@ pub struct Restored {
 pub struct Planner {
     limits: Limits,
     carriers: BTreeMap<String, Carrier>,
-    lanes: BTreeMap<Address, Lane>,
+    lanes: BTreeMap<Address, MessageLane>,
     items: BTreeMap<i64, Item>,
     /// Not yet in a lane.
     later: BTreeSet<(Moment, i64)>,
@@ -143,7 +143,7 @@ impl Planner {
     }
 
     /// An attempt at these messages has ended. The queue has applied the verdicts; the store must record them.
-    pub fn ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) -> Vec<(i64, Verdict)> {
+    pub fn ended(&mut self, ids: &[i64], outcome: &DeliveryOutcome, now: Moment) -> Vec<(i64, Verdict)> {
         self.call_ended(ids, outcome, now);
         ids.iter()
             .filter_map(|id| {
@@ -166,9 +166,12 @@ impl Planner {
     /// The call of a digest that listed these has ended. The messages stay in the queue, marked as listed if the digest left. A
     /// digest whose answer was lost, or whose markup was rejected, counts as sent. It is then a message of its own in the queue,
     /// to be sent once more.
-    pub fn digest_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
+    pub fn digest_ended(&mut self, ids: &[i64], outcome: &DeliveryOutcome, now: Moment) {
         self.call_ended(ids, outcome, now);
-        let told = matches!(outcome, Outcome::Delivered { .. } | Outcome::Unknown { .. } | Outcome::Unparsable { .. });
+        let told = matches!(
+            outcome,
+            DeliveryOutcome::Delivered { .. } | DeliveryOutcome::Unknown { .. } | DeliveryOutcome::Unparsable { .. }
+        );
         for id in ids {
             self.under_way.remove(id);
             let Some(item) = self.items.get_mut(id) else { continue };
@@ -178,16 +181,16 @@ impl Planner {
         }
     }
 
-    fn call_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
+    fn call_ended(&mut self, ids: &[i64], outcome: &DeliveryOutcome, now: Moment) {
         let Some(address) = ids.iter().find_map(|id| self.under_way.get(id)).cloned() else { return };
         self.carrier(address.carrier()).window.end(now);
         let lane = self.lane(&address);
         lane.ended(now);
         match outcome {
-            Outcome::RateLimited { retry_after } => {
+            DeliveryOutcome::RateLimited { retry_after } => {
                 lane.blocked_until = lane.blocked_until.max(now + *retry_after + RETRY_MARGIN);
             }
-            Outcome::TryAgain { .. } | Outcome::Unknown { .. } => self.carrier(address.carrier()).doubt(now),
+            DeliveryOutcome::TryAgain { .. } | DeliveryOutcome::Unknown { .. } => self.carrier(address.carrier()).doubt(now),
             _ => {}
         }
     }
@@ -316,10 +319,10 @@ impl Planner {
         self.lane(&item.address).remove(&item);
     }
 
-    fn lane(&mut self, address: &Address) -> &mut Lane {
+    fn lane(&mut self, address: &Address) -> &mut MessageLane {
         let limits = self.carrier(address.carrier()).limits;
         let address = address.lane();
-        self.lanes.entry(address.clone()).or_insert_with(|| Lane::new(&address, limits))
+        self.lanes.entry(address.clone()).or_insert_with(|| MessageLane::new(&address, limits))
     }
 
     fn carrier(&mut self, name: &str) -> &mut Carrier {
@@ -328,27 +331,34 @@ impl Planner {
     }
 }
 
-fn verdict(item: &Item, outcome: &Outcome, now: Moment) -> Verdict {
+fn verdict(item: &Item, outcome: &DeliveryOutcome, now: Moment) -> Verdict {
     let again = |after: Duration, maybe_sent| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, maybe_sent };
     let pause = FIRST_WAIT.saturating_mul(1 << item.attempts.min(6)).min(LAST_WAIT);
     match outcome {
-        Outcome::Delivered { reference } => Verdict::Done { reference: reference.clone() },
-        Outcome::RateLimited { .. } => again(Duration::ZERO, item.maybe_sent),
-        Outcome::TryAgain { .. } => again(pause, item.maybe_sent),
-        Outcome::Unknown { reason } if item.maybe_sent => Verdict::GivenUp { reason: reason.clone(), dead: false },
-        Outcome::Unknown { .. } => again(Duration::ZERO, true),
+        DeliveryOutcome::Delivered { reference } => Verdict::Done { reference: reference.clone() },
+        DeliveryOutcome::RateLimited { .. } => again(Duration::ZERO, item.maybe_sent),
+        DeliveryOutcome::TryAgain { .. } => again(pause, item.maybe_sent),
+        DeliveryOutcome::Unknown { reason } if item.maybe_sent => Verdict::GivenUp { reason: reason.clone(), dead: false },
+        DeliveryOutcome::Unknown { .. } => again(Duration::ZERO, true),
         // The store has recorded how the next attempt differs.
         _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.maybe_sent),
-        Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. } => {
-            Verdict::GivenUp { reason: outcome.name().to_owned(), dead: false }
-        }
-        Outcome::Refused { reason, dead } => Verdict::GivenUp { reason: reason.clone(), dead: *dead },
+        DeliveryOutcome::Moved { .. }
+        | DeliveryOutcome::TopicGone
+        | DeliveryOutcome::MessageGone
+        | DeliveryOutcome::Unparsable { .. } => Verdict::GivenUp { reason: outcome.name().to_owned(), dead: false },
+        DeliveryOutcome::Refused { reason, dead } => Verdict::GivenUp { reason: reason.clone(), dead: *dead },
     }
 }
 
 /// The message can be sent in another way: to another id, without its reference, or as plain text.
-fn is_detour(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. })
+fn is_detour(outcome: &DeliveryOutcome) -> bool {
+    matches!(
+        outcome,
+        DeliveryOutcome::Moved { .. }
+            | DeliveryOutcome::TopicGone
+            | DeliveryOutcome::MessageGone
+            | DeliveryOutcome::Unparsable { .. }
+    )
 }
 
 /// Each alternative is used once. A message that needs more of them fails.

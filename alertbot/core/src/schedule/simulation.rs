@@ -7,7 +7,7 @@ use super::{
     tests::{chat, item, limits, second},
     *,
 };
-use crate::delivery::{Address, Outcome};
+use crate::delivery::{Address, DeliveryOutcome};
 
 /// A Telegram that keeps the rules of its FAQ to the letter and writes down who breaks them.
 struct SimulatedTelegram {
@@ -45,7 +45,7 @@ impl SimulatedTelegram {
     }
 
     /// One call that arrives now: its outcome.
-    fn call(&mut self, id: i64, chat: i64, now: Moment) -> Outcome {
+    fn call(&mut self, id: i64, chat: i64, now: Moment) -> DeliveryOutcome {
         if self.stopped.get(&chat).is_some_and(|until| now < *until) {
             self.inside_retry_after += 1;
         }
@@ -58,9 +58,9 @@ impl SimulatedTelegram {
             Some(Fault::TooMany) => {
                 let left = until - now;
                 self.stopped.insert(chat, until);
-                return Outcome::RateLimited { retry_after: Moment::from_secs(left.as_secs() + 1) };
+                return DeliveryOutcome::RateLimited { retry_after: Moment::from_secs(left.as_secs() + 1) };
             }
-            Some(Fault::Broken) => return Outcome::TryAgain { reason: "502".into() },
+            Some(Fault::Broken) => return DeliveryOutcome::TryAgain { reason: "502".into() },
             _ => {}
         }
         let calls = self.calls.entry(chat).or_default();
@@ -73,9 +73,9 @@ impl SimulatedTelegram {
         }
         *self.arrived.entry(id).or_default() += 1;
         if fault == Some(Fault::AnswerLost) {
-            return Outcome::Unknown { reason: "cut".into() };
+            return DeliveryOutcome::Unknown { reason: "cut".into() };
         }
-        Outcome::Delivered { reference: id.to_string() }
+        DeliveryOutcome::Delivered { reference: id.to_string() }
     }
 }
 
@@ -189,7 +189,7 @@ fn finish(run: &mut Run, planner: &mut Planner, kind: Action2, ids: &[i64], lane
     let outcome = run.telegram.call(own, lane, now);
     if kind == Action2::Digest {
         planner.digest_ended(ids, &outcome, now);
-        if matches!(outcome, Outcome::Delivered { .. }) {
+        if matches!(outcome, DeliveryOutcome::Delivered { .. }) {
             run.listed.extend(ids);
         }
         return;

@@ -1,7 +1,7 @@
 //! The planner's rules one by one. Whole storms are in `simulation`.
 
 use super::*;
-use crate::delivery::{Address, Medium, Outcome};
+use crate::delivery::{Address, DeliveryOutcome, Medium};
 
 pub(super) fn second(seconds: u64) -> Moment {
     Moment::from_secs(seconds)
@@ -19,7 +19,7 @@ pub(super) fn limits() -> Limits {
 pub(super) fn item(id: i64, address: Address, urgency: Urgency, since: Moment) -> Item {
     Item {
         id,
-        kind: if matches!(address, Address::Phone { .. }) { Kind::Phone } else { Kind::Card },
+        kind: if matches!(address, Address::Phone { .. }) { MessageKind::Phone } else { MessageKind::Card },
         address,
         urgency,
         since,
@@ -37,8 +37,8 @@ fn planner() -> Planner {
     Planner::new(limits(), &Restored::default())
 }
 
-fn delivered() -> Outcome {
-    Outcome::Delivered { reference: "1".into() }
+fn delivered() -> DeliveryOutcome {
+    DeliveryOutcome::Delivered { reference: "1".into() }
 }
 
 fn sent(planner: &mut Planner, now: Moment) -> Option<i64> {
@@ -72,7 +72,7 @@ fn a_429_stops_its_chat_for_its_time_and_no_other() {
     let mut planner = planner();
     planner.put(item(1, chat(-1), Urgency::Critical, second(0)), second(0));
     assert_eq!(sent(&mut planner, second(0)), Some(1));
-    planner.ended(&[1], &Outcome::RateLimited { retry_after: second(30) }, second(0));
+    planner.ended(&[1], &DeliveryOutcome::RateLimited { retry_after: second(30) }, second(0));
     planner.put(item(2, chat(-2), Urgency::Ordinary, second(1)), second(1));
     assert_eq!(sent(&mut planner, second(1)), Some(2));
     planner.ended(&[2], &delivered(), second(1));
@@ -96,7 +96,7 @@ fn after_a_restart_the_429_and_the_calls_of_the_last_minute_still_count() {
 #[test]
 fn a_lost_answer_is_sent_once_more_after_a_probe_and_never_a_third_time() {
     let mut planner = planner();
-    let lost = Outcome::Unknown { reason: "cut".into() };
+    let lost = DeliveryOutcome::Unknown { reason: "cut".into() };
     planner.put(item(1, chat(-1), Urgency::Ordinary, second(0)), second(0));
     assert_eq!(sent(&mut planner, second(0)), Some(1));
     let verdicts = planner.ended(&[1], &lost, second(1));
@@ -117,7 +117,7 @@ fn a_critical_that_is_not_delivered_in_time_is_overdue_once_whatever_holds_it_up
     let mut planner = planner();
     planner.put(item(1, chat(-1), Urgency::Critical, second(0)), second(0));
     assert_eq!(sent(&mut planner, second(0)), Some(1));
-    planner.ended(&[1], &Outcome::RateLimited { retry_after: second(600) }, second(0));
+    planner.ended(&[1], &DeliveryOutcome::RateLimited { retry_after: second(600) }, second(0));
     assert_eq!(planner.step(second(1)), Step::Wait(Some(second(60))));
     assert_eq!(planner.step(second(60)), Step::Do(Action::Overdue(1)));
     assert!(matches!(planner.step(second(60)), Step::Wait(_)));
@@ -130,7 +130,7 @@ fn what_quiet_hours_hold_ages_from_their_end_and_what_was_tried_from_its_beginni
     assert_eq!(planner.oldest(), Some(second(900)));
     planner.put(item(2, chat(-2), Urgency::Ordinary, second(10)), second(10));
     assert_eq!(sent(&mut planner, second(10)), Some(2));
-    planner.ended(&[2], &Outcome::TryAgain { reason: "down".into() }, second(20));
+    planner.ended(&[2], &DeliveryOutcome::TryAgain { reason: "down".into() }, second(20));
     assert_eq!(planner.oldest(), Some(second(10)));
 }
 
@@ -203,7 +203,7 @@ fn a_lane_is_kept_while_anything_of_it_matters() {
     planner.put(item(99, chat(1), Urgency::Critical, second(50)), second(50));
     assert_eq!(sent(&mut planner, second(50)), Some(99));
     assert_eq!(lanes(&mut planner, 90), 1, "a call is under way");
-    planner.ended(&[99], &Outcome::RateLimited { retry_after: second(600) }, second(90));
+    planner.ended(&[99], &DeliveryOutcome::RateLimited { retry_after: second(600) }, second(90));
     planner.remove(99);
     assert_eq!(lanes(&mut planner, 600), 1, "a 429 is kept to");
     assert_eq!(lanes(&mut planner, 700), 0);

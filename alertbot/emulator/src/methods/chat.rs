@@ -4,23 +4,23 @@ use serde_json::{Value, json};
 
 use super::{MethodCall, chat};
 use crate::{
-    reply::{Refusal, Reply},
+    reply::{MethodError, MethodResult},
     world::{ChatKind, World},
 };
 
 const ACTIONS: &[&str] = &["typing", "upload_photo", "upload_document", "upload_video", "record_voice", "find_location"];
 
-pub fn action(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn action(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     world.writable(chat(call)?)?.topic(call.parameters.integer("message_thread_id"))?;
     let action = call.parameters.text_or_empty("action");
     if ACTIONS.contains(&action.as_str()) {
         Ok(json!(true))
     } else {
-        Err(Refusal::bad_request("wrong parameter action in request"))
+        Err(MethodError::bad_request("wrong parameter action in request"))
     }
 }
 
-pub fn get(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn get(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     let chat = world.writable(chat(call)?)?;
     let mut shown = chat.json();
     shown["accent_color_id"] = 0.into();
@@ -39,28 +39,28 @@ fn as_member(world: &World, chat: i64, user: i64) -> Value {
     json!({"status": "creator", "user": shown, "is_anonymous": false})
 }
 
-pub fn administrators(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn administrators(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     let chat = world.writable(chat(call)?)?;
     if chat.kind == ChatKind::Private {
-        return Err(Refusal::bad_request("there are no administrators in the private chat"));
+        return Err(MethodError::bad_request("there are no administrators in the private chat"));
     }
     let id = chat.id;
     Ok(chat.administrators.clone().into_iter().map(|user| as_member(world, id, user)).collect())
 }
 
-pub fn member(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn member(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     let chat = world.writable(chat(call)?)?.id;
-    let user = call.parameters.integer("user_id").ok_or_else(|| Refusal::bad_request("invalid user_id specified"))?;
+    let user = call.parameters.integer("user_id").ok_or_else(|| MethodError::bad_request("invalid user_id specified"))?;
     if let Some(bot) = world.bots.iter().find(|bot| bot.id == user) {
         return Ok(json!({"status": "member", "user": bot.json()}));
     }
     if !world.users.contains_key(&user) {
-        return Err(Refusal::bad_request("user not found"));
+        return Err(MethodError::bad_request("user not found"));
     }
     Ok(as_member(world, chat, user))
 }
 
-pub fn member_count(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn member_count(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     world.writable(chat(call)?)?;
     Ok(json!(world.users.len() + world.bots.len()))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{parameters::Parameters, reply::Refusal, text};
+use crate::{parameters::CallParameters, reply::MethodError, text};
 
 /// Bytes of `callback_data`.
 const DATA_BYTES: usize = 64;
@@ -13,13 +13,13 @@ const ACTIONS: &[&str] = &["callback_data", "url", "copy_text", "switch_inline_q
 
 /// # Errors
 /// In Telegram's words.
-pub(super) fn read(parameters: &Parameters) -> Result<Option<Value>, Refusal> {
+pub(super) fn read_keyboard(parameters: &CallParameters) -> Result<Option<Value>, MethodError> {
     let Some(markup) = parameters.object::<Value>("reply_markup", "reply keyboard markup")? else { return Ok(None) };
     if !markup.is_object() {
-        return Err(Refusal::bad_request("object expected as reply markup"));
+        return Err(MethodError::bad_request("object expected as reply markup"));
     }
     let Some(rows) = markup.get("inline_keyboard") else { return Ok(Some(markup)) };
-    let wrong = Refusal::bad_request;
+    let wrong = MethodError::bad_request;
     let rows = rows.as_array().ok_or_else(|| wrong("field \"inline_keyboard\" must be of type Array"))?;
     let mut count = 0;
     for row in rows {
@@ -39,8 +39,8 @@ pub(super) fn read(parameters: &Parameters) -> Result<Option<Value>, Refusal> {
     Ok((count > 0).then_some(markup))
 }
 
-fn check(button: &Value) -> Result<(), Refusal> {
-    let unparsable = |wrong: &str| Refusal::bad_request(format!("can't parse inline keyboard button: {wrong}"));
+fn check(button: &Value) -> Result<(), MethodError> {
+    let unparsable = |wrong: &str| MethodError::bad_request(format!("can't parse inline keyboard button: {wrong}"));
     let object = button.as_object().ok_or_else(|| unparsable("InlineKeyboardButton must be an Object"))?;
     let text = object.get("text").and_then(Value::as_str).ok_or_else(|| unparsable("Can't find field \"text\""))?;
     if text.trim().is_empty() {
@@ -53,12 +53,12 @@ fn check(button: &Value) -> Result<(), Refusal> {
     if let Some(data) = object.get("callback_data").and_then(Value::as_str)
         && !(1..=DATA_BYTES).contains(&data.len())
     {
-        return Err(Refusal::bad_request("BUTTON_DATA_INVALID"));
+        return Err(MethodError::bad_request("BUTTON_DATA_INVALID"));
     }
     if let Some(link) = object.get("url").and_then(Value::as_str)
         && let Some(fault) = text::link_fault(link)
     {
-        return Err(Refusal::bad_request(format!("inline keyboard button URL '{link}' is invalid: {fault}")));
+        return Err(MethodError::bad_request(format!("inline keyboard button URL '{link}' is invalid: {fault}")));
     }
     Ok(())
 }

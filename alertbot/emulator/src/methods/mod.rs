@@ -10,8 +10,8 @@ mod send;
 mod updates;
 
 use crate::{
-    parameters::Parameters,
-    reply::{Refusal, Reply},
+    parameters::CallParameters,
+    reply::{MethodError, MethodResult},
     world::World,
 };
 
@@ -22,7 +22,7 @@ pub use updates::{Poll, begin as begin_poll, poll};
 pub struct MethodCall<'a> {
     /// The bot's place among the bots.
     pub bot: usize,
-    pub parameters: &'a Parameters,
+    pub parameters: &'a CallParameters,
 }
 
 pub struct Method {
@@ -31,7 +31,7 @@ pub struct Method {
     pub parameters: &'static [&'static str],
     /// Whether it counts as a message.
     pub counted: bool,
-    pub run: fn(&mut World, MethodCall<'_>) -> Reply,
+    pub run: fn(&mut World, MethodCall<'_>) -> MethodResult,
 }
 
 /// What every message takes.
@@ -51,12 +51,16 @@ macro_rules! changing {
 const fn counted(
     name: &'static str,
     parameters: &'static [&'static str],
-    run: fn(&mut World, MethodCall<'_>) -> Reply,
+    run: fn(&mut World, MethodCall<'_>) -> MethodResult,
 ) -> Method {
     Method { name, parameters, counted: true, run }
 }
 
-const fn free(name: &'static str, parameters: &'static [&'static str], run: fn(&mut World, MethodCall<'_>) -> Reply) -> Method {
+const fn free(
+    name: &'static str,
+    parameters: &'static [&'static str],
+    run: fn(&mut World, MethodCall<'_>) -> MethodResult,
+) -> Method {
     Method { name, parameters, counted: false, run }
 }
 
@@ -105,22 +109,22 @@ pub const METHODS: &[Method] = &[
     free("setwebhook", &["url"], updates::set_webhook),
 ];
 
-pub fn find(name: &str) -> Result<&'static Method, Refusal> {
-    METHODS.iter().find(|method| method.name == name).ok_or_else(|| Refusal::not_found("method not found"))
+pub fn find(name: &str) -> Result<&'static Method, MethodError> {
+    METHODS.iter().find(|method| method.name == name).ok_or_else(|| MethodError::not_found("method not found"))
 }
 
 /// The chat that a call names, as it names it; `None` when it names none.
-pub fn named_chat(parameters: &Parameters) -> Option<i64> {
+pub fn named_chat(parameters: &CallParameters) -> Option<i64> {
     parameters.integer("chat_id")
 }
 
 /// The chat that a call must name.
-fn chat(call: MethodCall<'_>) -> Result<i64, Refusal> {
+fn chat(call: MethodCall<'_>) -> Result<i64, MethodError> {
     let named = call.parameters.text_or_empty("chat_id");
     if named.trim().is_empty() {
-        return Err(Refusal::bad_request("chat_id is empty"));
+        return Err(MethodError::bad_request("chat_id is empty"));
     }
-    call.parameters.integer("chat_id").ok_or_else(|| Refusal::bad_request("chat not found"))
+    call.parameters.integer("chat_id").ok_or_else(|| MethodError::bad_request("chat not found"))
 }
 
 #[cfg(test)]

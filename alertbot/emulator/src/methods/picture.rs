@@ -1,8 +1,8 @@
 //! Uploaded files: a photo must be a picture of a size that Telegram takes (<https://core.telegram.org/bots/api#sendphoto>).
 
 use crate::{
-    parameters::Upload,
-    reply::Refusal,
+    parameters::UploadedFile,
+    reply::MethodError,
     world::{Photo, World},
 };
 
@@ -19,22 +19,22 @@ pub(super) enum FileKind {
 }
 
 /// Takes an upload in.
-pub(super) fn keep(world: &mut World, upload: &Upload, kind: FileKind) -> Result<Photo, Refusal> {
+pub(super) fn keep(world: &mut World, upload: &UploadedFile, kind: FileKind) -> Result<Photo, MethodError> {
     let bytes = upload.content.len();
     let limit = if kind == FileKind::Photo { PHOTO_BYTES } else { DOCUMENT_BYTES };
     if bytes == 0 {
-        return Err(Refusal::bad_request("file must be non-empty"));
+        return Err(MethodError::bad_request("file must be non-empty"));
     }
     if bytes > limit {
-        return Err(Refusal::bad_request("file is too big"));
+        return Err(MethodError::bad_request("file is too big"));
     }
     let size = match kind {
         FileKind::Document => None,
         FileKind::Photo => {
-            let (width, height) = size(&upload.content).ok_or_else(|| Refusal::bad_request("IMAGE_PROCESS_FAILED"))?;
+            let (width, height) = size(&upload.content).ok_or_else(|| MethodError::bad_request("IMAGE_PROCESS_FAILED"))?;
             let (long, short) = (width.max(height), width.min(height));
             if short == 0 || width.saturating_add(height) > PHOTO_SIDES || long > short.saturating_mul(PHOTO_RATIO) {
-                return Err(Refusal::bad_request("PHOTO_INVALID_DIMENSIONS"));
+                return Err(MethodError::bad_request("PHOTO_INVALID_DIMENSIONS"));
             }
             Some((width, height))
         }
@@ -45,12 +45,12 @@ pub(super) fn keep(world: &mut World, upload: &Upload, kind: FileKind) -> Result
 }
 
 /// A file that was uploaded before.
-pub(super) fn known(world: &World, file_id: &str, kind: FileKind) -> Result<Photo, Refusal> {
+pub(super) fn known(world: &World, file_id: &str, kind: FileKind) -> Result<Photo, MethodError> {
     let name = if kind == FileKind::Photo { "photo" } else { "document" };
     if file_id.is_empty() {
-        return Err(Refusal::bad_request(format!("there is no {name} in the request")));
+        return Err(MethodError::bad_request(format!("there is no {name} in the request")));
     }
-    let content = world.file(file_id).ok_or_else(|| Refusal::bad_request("wrong file identifier/HTTP URL specified"))?;
+    let content = world.file(file_id).ok_or_else(|| MethodError::bad_request("wrong file identifier/HTTP URL specified"))?;
     let size = if kind == FileKind::Photo { size(content) } else { None };
     Ok(Photo { file_id: file_id.to_owned(), size, bytes: content.len(), name: name.to_owned() })
 }

@@ -8,28 +8,28 @@ use super::{
     picture::{self, FileKind},
 };
 use crate::{
-    reply::{Refusal, Reply},
+    reply::{MethodError, MethodResult},
     text::{self, CAPTION_UNITS, Entity, FormattedText, TEXT_UNITS},
     world::{Author, Draft, Photo, World},
 };
 
-pub fn message(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn message(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     let text = formatted(call, "text", "entities", TEXT_UNITS)?;
     if text.text.is_empty() {
-        return Err(Refusal::bad_request("message text is empty"));
+        return Err(MethodError::bad_request("message text is empty"));
     }
     post(world, call, text, None)
 }
 
-pub fn photo(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn photo(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     file(world, call, "photo", FileKind::Photo)
 }
 
-pub fn document(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub fn document(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     file(world, call, "document", FileKind::Document)
 }
 
-fn file(world: &mut World, call: MethodCall<'_>, name: &str, kind: FileKind) -> Reply {
+fn file(world: &mut World, call: MethodCall<'_>, name: &str, kind: FileKind) -> MethodResult {
     let caption = formatted(call, "caption", "caption_entities", CAPTION_UNITS)?;
     // The chat comes first: a file for a chat that is gone is not looked at.
     world.writable(chat(call)?)?;
@@ -41,13 +41,13 @@ fn file(world: &mut World, call: MethodCall<'_>, name: &str, kind: FileKind) -> 
 }
 
 /// A text of at most `units` UTF-16 units after its entities.
-pub(super) fn formatted(call: MethodCall<'_>, name: &str, entities: &str, units: usize) -> Result<FormattedText, Refusal> {
+pub(super) fn formatted(call: MethodCall<'_>, name: &str, entities: &str, units: usize) -> Result<FormattedText, MethodError> {
     let given: Option<Vec<Entity>> = call.parameters.object(entities, "entities")?;
     let text = call.parameters.text_or_empty(name);
-    let text = text::read(&text, &call.parameters.text_or_empty("parse_mode"), given)?;
+    let text = text::read_text(&text, &call.parameters.text_or_empty("parse_mode"), given)?;
     if text.units() > units {
         let what = if name == "caption" { "message caption is too long" } else { "message is too long" };
-        return Err(Refusal::bad_request(what));
+        return Err(MethodError::bad_request(what));
     }
     Ok(text)
 }
@@ -59,10 +59,10 @@ struct ReplyParameters {
     allow_sending_without_reply: bool,
 }
 
-fn post(world: &mut World, call: MethodCall<'_>, text: FormattedText, photo: Option<Photo>) -> Reply {
+fn post(world: &mut World, call: MethodCall<'_>, text: FormattedText, photo: Option<Photo>) -> MethodResult {
     let parameters = call.parameters;
     let id = chat(call)?;
-    let keyboard = keyboard::read(parameters)?;
+    let keyboard = keyboard::read_keyboard(parameters)?;
     let there = world.writable(id)?;
     let topic = there.topic(parameters.integer("message_thread_id"))?;
     let reply = match parameters.object::<ReplyParameters>("reply_parameters", "reply parameters")? {
@@ -75,7 +75,9 @@ fn post(world: &mut World, call: MethodCall<'_>, text: FormattedText, photo: Opt
     };
     let reply_to = match reply {
         Some(reply) if there.message(reply.message_id).is_some() => Some(reply.message_id),
-        Some(reply) if !reply.allow_sending_without_reply => return Err(Refusal::bad_request("message to be replied not found")),
+        Some(reply) if !reply.allow_sending_without_reply => {
+            return Err(MethodError::bad_request("message to be replied not found"));
+        }
         _ => None,
     };
     let draft = Draft {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::MethodCall;
 use crate::{
-    reply::{Refusal, Reply},
+    reply::{MethodError, MethodResult},
     world::World,
 };
 
@@ -16,13 +16,13 @@ const TIMEOUT_SECONDS: i64 = 50;
 
 /// What one look for updates found.
 pub enum Poll {
-    Answer(Reply),
+    Answer(MethodResult),
     /// Nothing yet.
     Wait,
 }
 
 /// How long a poll may wait, and its number: a newer poll ends this one.
-pub fn begin(world: &mut World, call: MethodCall<'_>) -> Result<(Duration, u64), Refusal> {
+pub fn begin(world: &mut World, call: MethodCall<'_>) -> Result<(Duration, u64), MethodError> {
     let allowed: Option<Vec<String>> = call.parameters.object("allowed_updates", "allowed updates")?;
     let bot = &mut world.bots[call.bot];
     if let Some(allowed) = allowed {
@@ -38,7 +38,7 @@ pub fn poll(world: &mut World, call: MethodCall<'_>, number: u64, last: bool) ->
     let bot = &mut world.bots[call.bot];
     if bot.polls != number {
         let wrong = "terminated by other getUpdates request; make sure that only one bot instance is running";
-        return Poll::Answer(Err(Refusal::conflict(wrong)));
+        return Poll::Answer(Err(MethodError::conflict(wrong)));
     }
     let limit = call.parameters.integer("limit").unwrap_or(LIMIT).clamp(1, LIMIT);
     let updates = bot.updates.starting_at(call.parameters.integer("offset").unwrap_or(0), usize::try_from(limit).unwrap_or(1));
@@ -46,24 +46,24 @@ pub fn poll(world: &mut World, call: MethodCall<'_>, number: u64, last: bool) ->
 }
 
 /// Long polling waits; the dispatcher does it.
-pub(super) fn not_here(_: &mut World, _: MethodCall<'_>) -> Reply {
-    Err(Refusal::not_modelled("getUpdates is answered by the dispatcher"))
+pub(super) fn not_here(_: &mut World, _: MethodCall<'_>) -> MethodResult {
+    Err(MethodError::not_modelled("getUpdates is answered by the dispatcher"))
 }
 
-pub(super) fn delete_webhook(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub(super) fn delete_webhook(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     if call.parameters.boolean("drop_pending_updates") {
         world.bots[call.bot].updates.clear();
     }
     Ok(json!(true))
 }
 
-pub(super) fn webhook_info(world: &mut World, call: MethodCall<'_>) -> Reply {
+pub(super) fn webhook_info(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     Ok(json!({"url": "", "has_custom_certificate": false, "pending_update_count": world.bots[call.bot].updates.count()}))
 }
 
-pub(super) fn set_webhook(_: &mut World, call: MethodCall<'_>) -> Reply {
+pub(super) fn set_webhook(_: &mut World, call: MethodCall<'_>) -> MethodResult {
     if call.parameters.text_or_empty("url").is_empty() {
         return Ok(json!(true));
     }
-    Err(Refusal::not_modelled("webhooks of bots are not modelled: use getUpdates"))
+    Err(MethodError::not_modelled("webhooks of bots are not modelled: use getUpdates"))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::utf16_units;
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
@@ -57,7 +57,7 @@ impl FormattedText {
     }
 
     /// Given entities lie in the text, on whole characters.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), MethodError> {
         let mut boundaries = vec![0];
         let mut units = 0;
         for character in self.text.chars() {
@@ -67,7 +67,7 @@ impl FormattedText {
         for entity in &self.entities {
             if boundaries.binary_search(&entity.offset).is_err() || boundaries.binary_search(&entity.end()).is_err() {
                 let wrong = format!("entity beginning at UTF-16 offset {} ends outside a whole character", entity.offset);
-                return Err(Refusal::bad_request(wrong));
+                return Err(MethodError::bad_request(wrong));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ mod link;
 pub use entity::{Entity, FormattedText};
 pub use link::fault as link_fault;
 
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 /// UTF-16 units of a message, after entities were taken out.
 pub const TEXT_UNITS: usize = 4096;
@@ -26,18 +26,18 @@ pub fn utf16_units(text: &str) -> usize {
 ///
 /// # Errors
 /// In Telegram's words: `can't parse entities: …`, `text is too long`.
-pub fn read(text: &str, parse_mode: &str, entities: Option<Vec<Entity>>) -> Result<FormattedText, Refusal> {
+pub fn read_text(text: &str, parse_mode: &str, entities: Option<Vec<Entity>>) -> Result<FormattedText, MethodError> {
     if text.len() > RAW_BYTES {
-        return Err(Refusal::bad_request("text is too long"));
+        return Err(MethodError::bad_request("text is too long"));
     }
     let mut read = match parse_mode.to_ascii_lowercase().as_str() {
         "" | "none" => FormattedText { text: text.to_owned(), entities: entities.unwrap_or_default() },
-        "html" => html::parse(text).map_err(|fault| Refusal::bad_request(format!("can't parse entities: {fault}")))?,
+        "html" => html::parse(text).map_err(|fault| MethodError::bad_request(format!("can't parse entities: {fault}")))?,
         // Telegram reads both; what is not modelled is refused, since a wrong reading would prove nothing.
         mode @ ("markdown" | "markdownv2") => {
-            return Err(Refusal::not_modelled(format!("parse_mode {mode} is not modelled: use HTML")));
+            return Err(MethodError::not_modelled(format!("parse_mode {mode} is not modelled: use HTML")));
         }
-        _ => return Err(Refusal::bad_request("unsupported parse_mode")),
+        _ => return Err(MethodError::bad_request("unsupported parse_mode")),
     };
     read.trim();
     read.check()?;

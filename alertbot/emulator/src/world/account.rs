@@ -10,7 +10,7 @@ use super::{
     seed::{BotSeed, UserSeed},
     update::Updates,
 };
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 /// The name under which Telegram shows administrators who write anonymously.
 pub const ANONYMOUS_ADMIN: i64 = 1_087_968_824;
@@ -60,14 +60,14 @@ impl User {
 }
 
 impl World {
-    pub(super) fn add_bot(&mut self, seed: BotSeed) -> Result<(), Refusal> {
+    pub(super) fn add_bot(&mut self, seed: BotSeed) -> Result<(), MethodError> {
         const SECRET_CHARACTERS: usize = 30;
         let shape = seed.token.split_once(':').filter(|(_, secret)| secret.len() >= SECRET_CHARACTERS);
         let id = shape.and_then(|(id, _)| id.parse().ok()).ok_or_else(|| {
-            Refusal::bad_request(format!("a bot's token is its number, a colon and at least {SECRET_CHARACTERS} characters"))
+            MethodError::bad_request(format!("a bot's token is its number, a colon and at least {SECRET_CHARACTERS} characters"))
         })?;
         if self.bots.iter().any(|bot| bot.id == id) {
-            return Err(Refusal::bad_request(format!("two bots have the number {id}")));
+            return Err(MethodError::bad_request(format!("two bots have the number {id}")));
         }
         self.bots.push(Bot {
             id,

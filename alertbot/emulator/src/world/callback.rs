@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Author, World, message::Draft};
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 /// How long a press waits for `answerCallbackQuery`; the phone shows a running circle all the while.
 const LIFETIME: Duration = Duration::from_secs(30);
 const CALLBACKS_KEPT: usize = 1000;
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Callback {
+pub struct CallbackQuery {
     pub id: String,
     pub chat: i64,
     pub message: i64,
@@ -28,13 +28,13 @@ pub struct Callback {
 
 impl World {
     /// Presses a button, given by its data or its text. Returns the number of the press.
-    pub fn press(&mut self, user: i64, chat: i64, message: i64, button: &str) -> Result<String, Refusal> {
-        let there = self.chat_mut(chat)?.message(message).ok_or_else(|| Refusal::bad_request("message not found"))?.clone();
+    pub fn press(&mut self, user: i64, chat: i64, message: i64, button: &str) -> Result<String, MethodError> {
+        let there = self.chat_mut(chat)?.message(message).ok_or_else(|| MethodError::bad_request("message not found"))?.clone();
         let buttons = there.buttons();
         let pressed = buttons.iter().find(|(text, data)| data == button || text == button);
         let (_, data) =
-            pressed.ok_or_else(|| Refusal::bad_request(format!("the message has no button {button:?}, only {buttons:?}")))?;
-        let Author::Bot(bot) = there.author else { return Err(Refusal::bad_request("the message is no bot's")) };
+            pressed.ok_or_else(|| MethodError::bad_request(format!("the message has no button {button:?}, only {buttons:?}")))?;
+        let Author::Bot(bot) = there.author else { return Err(MethodError::bad_request("the message is no bot's")) };
         let id = format!("{}", 4_000_000_000_000_000_000_i64 + self.number());
         let shown = match self.inaccessible.contains(&(chat, message)) {
             true => json!({"chat": self.json(&there)["chat"], "message_id": message, "date": 0}),
@@ -48,31 +48,38 @@ impl World {
         }
         let pressed = self.now();
         let callback =
-            Callback { id: id.clone(), chat, message, user, data: data.clone(), pressed, answer: None, is_alert: false };
+            CallbackQuery { id: id.clone(), chat, message, user, data: data.clone(), pressed, answer: None, is_alert: false };
         self.callbacks.push(callback);
         self.update_one(bot, "callback_query", query);
         Ok(id)
     }
 
     /// Presses on this message carry only its place, as for old messages.
-    pub fn age(&mut self, chat: i64, message: i64) -> Result<(), Refusal> {
-        self.chat_mut(chat)?.message(message).ok_or_else(|| Refusal::bad_request("message not found"))?;
+    pub fn age(&mut self, chat: i64, message: i64) -> Result<(), MethodError> {
+        self.chat_mut(chat)?.message(message).ok_or_else(|| MethodError::bad_request("message not found"))?;
         self.inaccessible.insert((chat, message));
         Ok(())
     }
 
-    pub fn answer_callback(&mut self, id: &str, text: String, is_alert: bool) -> Result<(), Refusal> {
+    pub fn answer_callback(&mut self, id: &str, text: String, is_alert: bool) -> Result<(), MethodError> {
         let now = self.now();
         let waiting = self.callbacks.iter_mut().find(|callback| callback.id == id && callback.answer.is_none());
         let waiting = waiting.filter(|callback| now.saturating_sub(callback.pressed) <= LIFETIME);
         let callback = waiting
-            .ok_or_else(|| Refusal::bad_request("query is too old and response timeout expired or query ID is invalid"))?;
+            .ok_or_else(|| MethodError::bad_request("query is too old and response timeout expired or query ID is invalid"))?;
         (callback.answer, callback.is_alert) = (Some(text), is_alert);
         Ok(())
     }
 
     /// A person writes into a chat. Returns the message's number.
-    pub fn say(&mut self, user: i64, chat: i64, text: &str, topic: Option<i64>, reply_to: Option<i64>) -> Result<i64, Refusal> {
+    pub fn say(
+        &mut self,
+        user: i64,
+        chat: i64,
+        text: &str,
+        topic: Option<i64>,
+        reply_to: Option<i64>,
+    ) -> Result<i64, MethodError> {
         let topic = self.chat_mut(chat)?.topic(topic)?;
         let mut draft = Draft { topic, reply_to, ..Draft::text(Author::User(user), text) };
         if let Some(command) = text.split_whitespace().next().filter(|word| word.starts_with('/') && text.starts_with('/')) {

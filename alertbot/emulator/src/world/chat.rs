@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Message, World, kind::ChatKind, seed::ChatSeed};
-use crate::reply::Refusal;
+use super::{ChatMessage, World, kind::ChatKind, seed::ChatSeed};
+use crate::reply::MethodError;
 
 /// Messages that a chat remembers; the oldest goes first.
 const MESSAGES_KEPT: usize = 20_000;
@@ -38,7 +38,7 @@ pub struct Chat {
     pub administrators: Vec<i64>,
     pub state: ChatState,
     #[serde(skip)]
-    pub(super) messages: VecDeque<Message>,
+    pub(super) messages: VecDeque<ChatMessage>,
     #[serde(skip)]
     pub(super) next_message: i64,
 }
@@ -54,26 +54,26 @@ impl Chat {
         chat
     }
 
-    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &ChatMessage> {
         self.messages.iter()
     }
 
     /// A message that is still there.
-    pub fn message(&self, id: i64) -> Option<&Message> {
+    pub fn message(&self, id: i64) -> Option<&ChatMessage> {
         self.messages.iter().rev().find(|message| message.id == id && !message.deleted)
     }
 
-    pub fn message_mut(&mut self, id: i64) -> Option<&mut Message> {
+    pub fn message_mut(&mut self, id: i64) -> Option<&mut ChatMessage> {
         self.messages.iter_mut().rev().find(|message| message.id == id && !message.deleted)
     }
 
     /// The topic that a call named, if it is one.
-    pub fn topic(&self, named: Option<i64>) -> Result<Option<i64>, Refusal> {
+    pub fn topic(&self, named: Option<i64>) -> Result<Option<i64>, MethodError> {
         match named {
             // In a chat without topics a thread says nothing.
             Some(topic) if self.is_forum && topic != 0 => {
                 let there = topic != GENERAL_TOPIC && self.topics.contains_key(&topic);
-                if there { Ok(Some(topic)) } else { Err(Refusal::bad_request("message thread not found")) }
+                if there { Ok(Some(topic)) } else { Err(MethodError::bad_request("message thread not found")) }
             }
             _ => Ok(None),
         }
@@ -84,7 +84,7 @@ impl Chat {
         self.next_message
     }
 
-    pub(super) fn keep(&mut self, message: Message) {
+    pub(super) fn keep(&mut self, message: ChatMessage) {
         if self.messages.len() >= MESSAGES_KEPT {
             self.messages.pop_front();
         }
@@ -95,7 +95,7 @@ impl Chat {
 impl World {
     /// # Errors
     /// When the number does not fit the kind, or is taken.
-    pub fn add_chat(&mut self, seed: ChatSeed) -> Result<(), Refusal> {
+    pub fn add_chat(&mut self, seed: ChatSeed) -> Result<(), MethodError> {
         const SUPERGROUPS_BELOW: i64 = -1_000_000_000_000;
         let fits = match seed.kind {
             ChatKind::Private => seed.id > 0,
@@ -103,7 +103,7 @@ impl World {
             ChatKind::Supergroup | ChatKind::Channel => seed.id < SUPERGROUPS_BELOW,
         };
         if !fits || self.chats.contains_key(&seed.id) {
-            return Err(Refusal::bad_request(format!("{} is no free number of a {} chat", seed.id, seed.kind.words())));
+            return Err(MethodError::bad_request(format!("{} is no free number of a {} chat", seed.id, seed.kind.words())));
         }
         let chat = Chat {
             id: seed.id,
@@ -121,10 +121,10 @@ impl World {
     }
 
     /// A group becomes a supergroup with another number; old messages stay where they were.
-    pub fn migrate(&mut self, from: i64, to: i64) -> Result<(), Refusal> {
+    pub fn migrate(&mut self, from: i64, to: i64) -> Result<(), MethodError> {
         let chat = self.chat_mut(from)?;
         if chat.kind != ChatKind::Group || chat.state != ChatState::Open {
-            return Err(Refusal::bad_request("only an open plain group becomes a supergroup"));
+            return Err(MethodError::bad_request("only an open plain group becomes a supergroup"));
         }
         let (title, administrators) = (chat.title.clone(), chat.administrators.clone());
         self.add_chat(ChatSeed { administrators, ..ChatSeed::new(to, ChatKind::Supergroup, &title) })?;

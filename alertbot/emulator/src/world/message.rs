@@ -24,7 +24,7 @@ pub struct Photo {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Message {
+pub struct ChatMessage {
     pub chat: i64,
     pub id: i64,
     pub topic: Option<i64>,
@@ -46,7 +46,7 @@ pub struct Message {
     pub earlier: Vec<String>,
 }
 
-impl Message {
+impl ChatMessage {
     /// Text and data of every callback button.
     pub fn buttons(&self) -> Vec<(String, String)> {
         let rows =

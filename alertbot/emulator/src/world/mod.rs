@@ -19,14 +19,14 @@ use std::{
 use bytes::Bytes;
 
 pub use account::{ANONYMOUS_ADMIN, Bot, User};
-pub use callback::Callback;
+pub use callback::CallbackQuery;
 pub use chat::{Chat, ChatState};
 pub use kind::ChatKind;
-pub use message::{Author, Draft, Message, Photo};
+pub use message::{Author, ChatMessage, Draft, Photo};
 pub use seed::{BotSeed, ChatSeed, Seed, UserSeed};
-pub use transcript::Call;
+pub use transcript::RecordedCall;
 
-use crate::{fault::Faults, limits::Limits, limits::Usage, reply::Refusal};
+use crate::{fault::InjectedFaults, limits::TelegramLimits, limits::Usage, reply::MethodError};
 
 /// Files that can still be downloaded; the oldest goes first.
 const FILES_KEPT: usize = 500;
@@ -37,19 +37,19 @@ pub struct World {
     pub bots: Vec<Bot>,
     pub users: BTreeMap<i64, User>,
     pub chats: BTreeMap<i64, Chat>,
-    pub callbacks: Vec<Callback>,
+    pub callbacks: Vec<CallbackQuery>,
     files: Vec<(String, Bytes)>,
     /// Messages of which Telegram says nothing but where they are (`InaccessibleMessage`): chat and number.
     inaccessible: std::collections::BTreeSet<(i64, i64)>,
-    pub faults: Faults,
-    pub limits: Limits,
+    pub faults: InjectedFaults,
+    pub limits: TelegramLimits,
     pub usage: Usage,
     calls: transcript::Transcript,
     next_number: i64,
 }
 
 impl World {
-    pub fn new(seed: Seed) -> Result<Self, Refusal> {
+    pub fn new(seed: Seed) -> Result<Self, MethodError> {
         let mut world = Self {
             begun: Instant::now(),
             bots: Vec::new(),
@@ -58,7 +58,7 @@ impl World {
             callbacks: Vec::new(),
             files: Vec::new(),
             inaccessible: std::collections::BTreeSet::new(),
-            faults: Faults::default(),
+            faults: InjectedFaults::default(),
             limits: seed.limits,
             usage: Usage::default(),
             calls: transcript::Transcript::default(),
@@ -101,20 +101,20 @@ impl World {
     ///
     /// # Errors
     /// As Telegram refuses: unknown, upgraded, kicked, blocked.
-    pub fn writable(&self, chat: i64) -> Result<&Chat, Refusal> {
-        let chat = self.chats.get(&chat).ok_or_else(|| Refusal::bad_request("chat not found"))?;
+    pub fn writable(&self, chat: i64) -> Result<&Chat, MethodError> {
+        let chat = self.chats.get(&chat).ok_or_else(|| MethodError::bad_request("chat not found"))?;
         match chat.state {
             ChatState::Open => Ok(chat),
-            ChatState::Migrated { to } => Err(Refusal::migrated(to)),
-            ChatState::Kicked if chat.kind == ChatKind::Private => Err(Refusal::forbidden("bot was blocked by the user")),
-            ChatState::Kicked => Err(Refusal::forbidden(format!("bot was kicked from the {} chat", chat.kind.words()))),
-            ChatState::Deleted if chat.kind == ChatKind::Private => Err(Refusal::forbidden("user is deactivated")),
-            ChatState::Deleted => Err(Refusal::forbidden("the group chat was deleted")),
+            ChatState::Migrated { to } => Err(MethodError::migrated(to)),
+            ChatState::Kicked if chat.kind == ChatKind::Private => Err(MethodError::forbidden("bot was blocked by the user")),
+            ChatState::Kicked => Err(MethodError::forbidden(format!("bot was kicked from the {} chat", chat.kind.words()))),
+            ChatState::Deleted if chat.kind == ChatKind::Private => Err(MethodError::forbidden("user is deactivated")),
+            ChatState::Deleted => Err(MethodError::forbidden("the group chat was deleted")),
         }
     }
 
-    pub fn chat_mut(&mut self, chat: i64) -> Result<&mut Chat, Refusal> {
-        self.chats.get_mut(&chat).ok_or_else(|| Refusal::bad_request("chat not found"))
+    pub fn chat_mut(&mut self, chat: i64) -> Result<&mut Chat, MethodError> {
+        self.chats.get_mut(&chat).ok_or_else(|| MethodError::bad_request("chat not found"))
     }
 
     pub fn keep_file(&mut self, id: &str, content: Bytes) {
@@ -128,7 +128,7 @@ impl World {
         self.files.iter().find(|(kept, _)| kept == id).map(|(_, content)| content)
     }
 
-    pub fn calls(&self) -> impl DoubleEndedIterator<Item = &Call> {
+    pub fn calls(&self) -> impl DoubleEndedIterator<Item = &RecordedCall> {
         self.calls.iter()
     }
 
@@ -136,7 +136,7 @@ impl World {
         self.calls.clear();
     }
 
-    pub(crate) fn record(&mut self, call: Call) {
+    pub(crate) fn record(&mut self, call: RecordedCall) {
         self.calls.push(call);
     }
 }

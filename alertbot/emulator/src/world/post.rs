@@ -6,16 +6,16 @@ use super::{
     World,
     account::ANONYMOUS_ADMIN,
     chat::Chat,
-    message::{Author, Draft, Message},
+    message::{Author, ChatMessage, Draft},
 };
-use crate::reply::Refusal;
+use crate::reply::MethodError;
 
 impl World {
     /// Puts a message into a chat and returns it as the Bot API shows it.
-    pub fn post(&mut self, chat: i64, draft: Draft) -> Result<Value, Refusal> {
+    pub fn post(&mut self, chat: i64, draft: Draft) -> Result<Value, MethodError> {
         let chat = self.chat_mut(chat)?;
         let Draft { author, topic, text, entities, photo, reply_to, keyboard, silent } = draft;
-        let message = Message {
+        let message = ChatMessage {
             chat: chat.id,
             id: chat.next_message_id(),
             topic,
@@ -37,7 +37,7 @@ impl World {
     }
 
     /// A message as the Bot API shows it, with the one that it answers.
-    pub fn json(&self, message: &Message) -> Value {
+    pub fn json(&self, message: &ChatMessage) -> Value {
         let mut shown = self.json_alone(message);
         let answered = message.reply_to.and_then(|id| self.chats.get(&message.chat)?.message(id));
         if let Some(answered) = answered {
@@ -46,7 +46,7 @@ impl World {
         shown
     }
 
-    fn json_alone(&self, message: &Message) -> Value {
+    fn json_alone(&self, message: &ChatMessage) -> Value {
         let chat = self.chats.get(&message.chat).map(Chat::json).unwrap_or_default();
         let mut shown = json!({"message_id": message.id, "date": message.date, "chat": chat});
         match message.author {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::kind::ChatKind;
-use crate::limits::Limits;
+use crate::limits::TelegramLimits;
 
 /// Bots, people and chats.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct Seed {
     pub users: Vec<UserSeed>,
     pub chats: Vec<ChatSeed>,
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: TelegramLimits,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl Seed {
                     ..ChatSeed::new(-1_001_000_000_003, ChatKind::Supergroup, "When the bot is down")
                 },
             ],
-            limits: Limits::default(),
+            limits: TelegramLimits::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 const CALLS_KEPT: usize = 200_000;
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Call {
+pub struct RecordedCall {
     pub number: i64,
     /// When it arrived, since the emulator began.
     pub at_milliseconds: u64,
@@ -36,18 +36,18 @@ pub struct Call {
 
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
-    calls: VecDeque<Call>,
+    calls: VecDeque<RecordedCall>,
 }
 
 impl Transcript {
-    pub fn push(&mut self, call: Call) {
+    pub fn push(&mut self, call: RecordedCall) {
         if self.calls.len() >= CALLS_KEPT {
             self.calls.pop_front();
         }
         self.calls.push_back(call);
     }
 
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Call> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &RecordedCall> {
         self.calls.iter()
     }
 

@@ -1,7 +1,7 @@
 //! A bot that speaks raw HTTP.
 
 use serde_json::{Value, json};
-use telegram_emulator::{Emulator, Limits, Seed};
+use telegram_emulator::{Emulator, Seed, TelegramLimits};
 
 pub const ADA: i64 = 11;
 pub const GROUP: i64 = -4_001;
@@ -16,10 +16,10 @@ pub struct Client {
 
 impl Client {
     pub async fn start() -> Self {
-        Self::with(Limits { off: true, ..Limits::default() }).await
+        Self::with(TelegramLimits { off: true, ..TelegramLimits::default() }).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub async fn with(limits: TelegramLimits) -> Self {
         let seed = Seed { limits, ..Seed::demo() };
         let token = seed.bots[0].token.clone();
         let emulator = Emulator::start(seed).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use telegram_emulator::{Fault, FaultKind};
+use telegram_emulator::{FaultKind, InjectedFault};
 
 use crate::client::{ADA, Client, SUPERGROUP};
 
@@ -11,7 +11,7 @@ use crate::client::{ADA, Client, SUPERGROUP};
 async fn an_answer_that_is_lost_was_acted_on_and_a_broken_call_was_not() {
     let client = Client::start().await;
     for (kind, sent) in [(FaultKind::AnswerLost, 1), (FaultKind::Broken, 1)] {
-        client.emulator.fault(Fault::new(kind).on("sendMessage").times(1));
+        client.emulator.fault(InjectedFault::new(kind).on("sendMessage").times(1));
         let error = client.send("sendMessage", json!({"chat_id": ADA, "text": "x"})).await.unwrap_err();
         assert!(!error.is_connect(), "the call was on its way: {error:?}");
         assert_eq!(client.emulator.messages(ADA).len(), sent);
@@ -24,10 +24,10 @@ async fn an_answer_that_is_lost_was_acted_on_and_a_broken_call_was_not() {
 #[tokio::test]
 async fn server_errors_limits_and_slowness_befall_whom_they_name() {
     let client = Client::start().await;
-    client.emulator.fault(Fault::new(FaultKind::ServerError { code: 502 }).in_chat(ADA).times(1));
-    client
-        .emulator
-        .fault(Fault::new(FaultKind::TooManyRequests { retry_after: None }).in_chat(SUPERGROUP).lasting(Duration::from_secs(60)));
+    client.emulator.fault(InjectedFault::new(FaultKind::ServerError { code: 502 }).in_chat(ADA).times(1));
+    client.emulator.fault(
+        InjectedFault::new(FaultKind::TooManyRequests { retry_after: None }).in_chat(SUPERGROUP).lasting(Duration::from_secs(60)),
+    );
     assert_eq!(client.text(ADA, "x").await.0, 502);
     assert_eq!(client.text(ADA, "x").await.0, 200);
     let (code, body) = client.text(SUPERGROUP, "x").await;
@@ -35,7 +35,7 @@ async fn server_errors_limits_and_slowness_befall_whom_they_name() {
     client.emulator.clear_faults();
     assert_eq!(client.text(SUPERGROUP, "x").await.0, 429, "what was said to a bot holds");
 
-    client.emulator.fault(Fault::new(FaultKind::SlowAnswer { milliseconds: 300 }).times(1));
+    client.emulator.fault(InjectedFault::new(FaultKind::SlowAnswer { milliseconds: 300 }).times(1));
     let begun = Instant::now();
     let answered = client.text(ADA, "slow");
     let sent = client

@@ -2,7 +2,7 @@
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use telegram_emulator::{ChatState, Limits};
+use telegram_emulator::{ChatState, TelegramLimits};
 
 use crate::client::{ADA, Client, FORUM, GROUP, SUPERGROUP};
 
@@ -110,7 +110,7 @@ async fn an_unknown_token_opens_nothing() {
 
 #[tokio::test]
 async fn limits_are_kept_and_windows_counted() {
-    let client = Client::with(Limits { chat_burst: 2, ..Limits::default() }).await;
+    let client = Client::with(TelegramLimits { chat_burst: 2, ..TelegramLimits::default() }).await;
     for _ in 0..2 {
         assert_eq!(client.text(SUPERGROUP, "x").await.0, 200);
     }

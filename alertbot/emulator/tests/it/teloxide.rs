@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use telegram_emulator::{Fault, FaultKind};
+use telegram_emulator::{FaultKind, InjectedFault};
 use teloxide::{
     ApiError, RequestError,
     payloads::{AnswerCallbackQuerySetters, EditMessageTextSetters, GetUpdatesSetters, SendMessageSetters, SendPhotoSetters},
@@ -77,12 +77,12 @@ async fn reads_every_refusal_as_what_it_is() {
     });
     assert!(matches!(refused(GROUP, "x").await, RequestError::MigrateToChatId(ChatId(-1_001_000_000_777))));
     assert!(matches!(refused(SUPERGROUP, "x").await, RequestError::Api(ApiError::BotKickedFromSupergroup)));
-    client.emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: Some(7) }).in_chat(ADA).times(1));
+    client.emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: Some(7) }).in_chat(ADA).times(1));
     match refused(ADA, "x").await {
         RequestError::RetryAfter(wait) => assert_eq!(wait, Seconds::from_seconds(7)),
         other => panic!("{other:?}"),
     }
-    client.emulator.fault(Fault::new(FaultKind::AnswerLost).in_chat(FORUM).times(1));
+    client.emulator.fault(InjectedFault::new(FaultKind::AnswerLost).in_chat(FORUM).times(1));
     assert!(matches!(refused(FORUM, "x").await, RequestError::Network(_)));
     let same = bot.send_message(ChatId(FORUM), "same").await.unwrap();
     let edit = bot.edit_message_text(ChatId(FORUM), same.id, "same").await.unwrap_err();

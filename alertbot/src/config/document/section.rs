@@ -1,4 +1,4 @@
-//! This module provides the getters: one key in, one value or one fault out. Like [`service_kit::config::Reader`], a getter that
+//! This module provides the getters: one key in, one value or one fault out. Like [`service_kit::config::SettingsReader`], a getter that
 //! finds a fault returns a placeholder, so that reading continues and all faults are reported at once.
 //!
 //! A key that no getter asked for is a fault too. A section reports it when it is dropped.
@@ -9,8 +9,8 @@ use std::{
 };
 
 use service_kit::{
-    config::{Reader, Secret, nearest},
-    yaml::{Content, Entry, FileFault, Node},
+    config::{Secret, SettingsReader, nearest},
+    yaml::{Content, FileFault, Node, YamlEntry},
 };
 
 use super::value::Value;
@@ -18,13 +18,13 @@ use super::value::Value;
 /// State shared by all sections of one file.
 pub struct Reading<'a> {
     faults: RefCell<Vec<FileFault>>,
-    environment: RefCell<&'a mut Reader>,
+    environment: RefCell<&'a mut SettingsReader>,
     /// Required prefix of secret names.
     prefix: &'a str,
 }
 
 impl<'a> Reading<'a> {
-    pub fn new(environment: &'a mut Reader, prefix: &'a str) -> Self {
+    pub fn new(environment: &'a mut SettingsReader, prefix: &'a str) -> Self {
         Self { faults: RefCell::default(), environment: RefCell::new(environment), prefix }
     }
 
@@ -75,7 +75,7 @@ pub struct Section<'a> {
     reading: &'a Reading<'a>,
     path: String,
     line: usize,
-    entries: &'a [Entry],
+    entries: &'a [YamlEntry],
     asked: RefCell<Vec<&'static str>>,
     /// The section's kind is unknown, so its valid keys are unknown too, and unknown keys are not reported.
     kind_unknown: Cell<bool>,
@@ -84,7 +84,7 @@ pub struct Section<'a> {
 impl<'a> Section<'a> {
     /// `None`, and a fault, if the node is not a mapping. An empty node has no keys.
     pub fn of(reading: &'a Reading<'a>, node: &'a Node, path: &str) -> Option<Self> {
-        let entries: &[Entry] = match &node.content {
+        let entries: &[YamlEntry] = match &node.content {
             Content::Mapping(entries) => entries,
             Content::Null => &[],
             other => {

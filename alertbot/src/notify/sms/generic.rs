@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use alertbot_core::{
-    delivery::{Medium, Outcome, Report},
+    delivery::{DeliveryOutcome, DeliveryReport, Medium},
     message::sms::Alphabet,
 };
 use anyhow::Context;
@@ -105,7 +105,7 @@ impl GenericProvider {
     }
 
     /// An error of a template names its place and must not contain a value.
-    fn rendered(&self, name: &str, call: &PhoneMessage) -> Result<String, Outcome> {
+    fn rendered(&self, name: &str, call: &PhoneMessage) -> Result<String, DeliveryOutcome> {
         let secrets: BTreeMap<String, String> =
             self.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect();
         let digits = call.number.trim_start_matches('+');
@@ -121,31 +121,36 @@ impl GenericProvider {
             secrets => secrets,
         };
         let rendered = self.templates.get_template(name).and_then(|template| template.render(values));
-        rendered
-            .map_err(|error| Outcome::Refused { reason: format!("the template of {name} failed: {}", error.kind()), dead: false })
+        rendered.map_err(|error| DeliveryOutcome::Refused {
+            reason: format!("the template of {name} failed: {}", error.kind()),
+            dead: false,
+        })
     }
 
-    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> DeliveryOutcome {
         match self.request(call).await {
             Ok(answer) => self.rules.outcome(&answer),
             Err(outcome) => outcome,
         }
     }
 
-    async fn request(&self, call: &PhoneMessage) -> Result<ProviderAnswer, Outcome> {
+    async fn request(&self, call: &PhoneMessage) -> Result<ProviderAnswer, DeliveryOutcome> {
         self.wire.ask(self.prepared(call)?).await
     }
 
-    fn prepared(&self, call: &PhoneMessage) -> Result<RequestBuilder, Outcome> {
+    fn prepared(&self, call: &PhoneMessage) -> Result<RequestBuilder, DeliveryOutcome> {
         if self.voice != (call.medium == Medium::Voice) {
             let reason = if self.voice { "this provider supports calls only" } else { "this provider does not support calls" };
-            return Err(Outcome::Refused { reason: reason.to_owned(), dead: false });
+            return Err(DeliveryOutcome::Refused { reason: reason.to_owned(), dead: false });
         }
         let mut headers = HeaderMap::new();
         for name in &self.headers {
             let value = HeaderValue::try_from(self.rendered(&format!("{HEADER}{name}"), call)?);
             let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), value) else {
-                return Err(Outcome::Refused { reason: format!("the header {name} has invalid characters"), dead: false });
+                return Err(DeliveryOutcome::Refused {
+                    reason: format!("the header {name} has invalid characters"),
+                    dead: false,
+                });
             };
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -159,13 +164,13 @@ impl GenericProvider {
 }
 
 impl ReplyRules {
-    fn new(settings: &config::Generic, known: Option<&preset::Known>) -> Self {
+    fn new(settings: &config::Generic, known: Option<&preset::KnownProvider>) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let or_known = |own: &Vec<String>, of: fn(&preset::Known) -> &'static [&'static str]| match known {
+        let or_known = |own: &Vec<String>, of: fn(&preset::KnownProvider) -> &'static [&'static str]| match known {
             Some(known) if own.is_empty() => owned(of(known)),
             _ => own.clone(),
         };
-        let pointer = |own: &Option<String>, of: fn(&preset::Known) -> &'static str| {
+        let pointer = |own: &Option<String>, of: fn(&preset::KnownProvider) -> &'static str| {
             own.clone().or_else(|| known.map(|known| of(known).to_owned()))
         };
         Self {
@@ -183,27 +188,31 @@ impl ReplyRules {
         }
     }
 
-    fn outcome(&self, answer: &ProviderAnswer) -> Outcome {
+    fn outcome(&self, answer: &ProviderAnswer) -> DeliveryOutcome {
         let json = answer.json();
         let at = |pointer: &Option<String>| scalar_text(find(json.as_ref()?, pointer.as_ref()?)?);
         let value = at(&self.success_pointer);
         if value.as_ref().is_some_and(|value| self.retry_values.contains(value)) || self.retry_statuses.contains(&answer.status) {
-            return Outcome::TryAgain { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")) };
+            return DeliveryOutcome::TryAgain {
+                reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")),
+            };
         }
         if let Some(value) = value.as_deref().filter(|value| self.dead_values.contains(value)) {
-            return Outcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: true };
+            return DeliveryOutcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: true };
         }
         if !self.success_statuses.contains(&answer.status) {
             return answer.failure("");
         }
         let accepted = self.success_pointer.is_none() || value.as_ref().is_some_and(|value| self.success_values.contains(value));
         if accepted {
-            return Outcome::Delivered { reference: at(&self.id_pointer).unwrap_or_default() };
+            return DeliveryOutcome::Delivered { reference: at(&self.id_pointer).unwrap_or_default() };
         }
         match value {
-            Some(value) => Outcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: false },
+            Some(value) => DeliveryOutcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: false },
             // A gateway's page, or an answer that broke off: the provider may have accepted the message.
-            None => Outcome::Unknown { reason: format!("HTTP {}, but the answer has no status of the provider", answer.status) },
+            None => DeliveryOutcome::Unknown {
+                reason: format!("HTTP {}, but the answer has no status of the provider", answer.status),
+            },
         }
     }
 }
@@ -221,7 +230,7 @@ fn find<'a>(json: &'a serde_json::Value, pointer: &str) -> Option<&'a serde_json
 }
 
 impl Phone for GenericProvider {
-    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
     }
 
@@ -231,7 +240,7 @@ impl Phone for GenericProvider {
         match self.prepared(&sample).map(RequestBuilder::build) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err("the address is malformed".to_owned()),
-            Err(Outcome::Refused { reason, .. }) => Err(reason),
+            Err(DeliveryOutcome::Refused { reason, .. }) => Err(reason),
             Err(outcome) => Err(outcome.name().to_owned()),
         }
     }
@@ -253,11 +262,11 @@ impl Phone for GenericProvider {
         if let Some(status) = fields.any(&["status"]) {
             let reference = fields.needed(REFERENCE)?.to_owned();
             let report = match status.to_lowercase().as_str() {
-                "delivered" | "delivery" | "arrived" | "ok" => Report::Arrived,
+                "delivered" | "delivery" | "arrived" | "ok" => DeliveryReport::Arrived,
                 "failed" | "undelivered" | "expired" | "rejected" | "deleted" | "unreachable" => {
-                    Report::Failed { reason: status.to_owned() }
+                    DeliveryReport::Failed { reason: status.to_owned() }
                 }
-                _ => Report::Underway,
+                _ => DeliveryReport::Underway,
             };
             return Ok(vec![Callback::Delivery { reference, report }]);
         }

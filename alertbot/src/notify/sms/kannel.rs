@@ -3,7 +3,7 @@
 //! Its answer contains no message id. The bot's own reference is part of the address for the delivery report.
 
 use alertbot_core::{
-    delivery::{Medium, Outcome, Report},
+    delivery::{DeliveryOutcome, DeliveryReport, Medium},
     message::sms::Alphabet,
 };
 use reqwest::Url;
@@ -52,9 +52,9 @@ impl Kannel {
         url
     }
 
-    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> DeliveryOutcome {
         if call.medium == Medium::Voice {
-            return Outcome::Refused { reason: "Kannel does not support calls".to_owned(), dead: false };
+            return DeliveryOutcome::Refused { reason: "Kannel does not support calls".to_owned(), dead: false };
         }
         let answer = match self.wire.ask(self.wire.client.get(self.request(call))).await {
             Ok(answer) => answer,
@@ -62,14 +62,14 @@ impl Kannel {
         };
         match answer.status {
             // "0: Accepted for delivery", "3: Queued for later delivery".
-            200..300 => Outcome::Delivered { reference: call.id.to_string() },
+            200..300 => DeliveryOutcome::Delivered { reference: call.id.to_string() },
             _ => answer.failure(answer.body.trim()),
         }
     }
 }
 
 impl Phone for Kannel {
-    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
     }
 
@@ -85,10 +85,10 @@ impl Phone for Kannel {
         let missing = |name: &str| CallbackFault::Malformed(format!("missing {name}"));
         if let Some(report) = named("report") {
             let report = match text(report).as_str() {
-                "1" => Report::Arrived,
-                "2" => Report::Failed { reason: "not delivered".to_owned() },
-                "16" => Report::Failed { reason: "rejected by the network".to_owned() },
-                "4" | "8" => Report::Underway,
+                "1" => DeliveryReport::Arrived,
+                "2" => DeliveryReport::Failed { reason: "not delivered".to_owned() },
+                "16" => DeliveryReport::Failed { reason: "rejected by the network".to_owned() },
+                "4" | "8" => DeliveryReport::Underway,
                 other => return Err(CallbackFault::Malformed(format!("unknown kind of report {other:?}"))),
             };
             let reference = text(named("id").ok_or_else(|| missing("id"))?);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use alertbot_core::delivery::{Medium, Outcome, Report};
+use alertbot_core::delivery::{DeliveryOutcome, DeliveryReport, Medium};
 use reqwest::RequestBuilder;
 use service_kit::config::Secret;
 
@@ -42,7 +42,7 @@ impl Kavenegar {
         self.wire.client.post(format!("{}/v1/{}/{method}.json", self.api_url, self.api_key.expose())).form(form)
     }
 
-    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> DeliveryOutcome {
         let mut form = vec![("receptor", receptor(&call.number))];
         let method = match (call.medium, &self.template) {
             (Medium::Sms, Some(template)) => {
@@ -69,14 +69,14 @@ impl Kavenegar {
         let status = json["return"]["status"].as_i64();
         match status {
             Some(200) => match scalar_text(&json["entries"][0]["messageid"]) {
-                Some(reference) => Outcome::Delivered { reference },
-                None => Outcome::Unknown { reason: "accepted, but the answer has no messageid".to_owned() },
+                Some(reference) => DeliveryOutcome::Delivered { reference },
+                None => DeliveryOutcome::Unknown { reason: "accepted, but the answer has no messageid".to_owned() },
             },
-            Some(INVALID_RECEIVER) => Outcome::Refused { reason: "Kavenegar status 411".to_owned(), dead: true },
-            Some(status) if TOO_MANY.contains(&status) => Outcome::RateLimited { retry_after: PERIOD },
-            Some(status) if BUSY.contains(&status) => Outcome::TryAgain { reason: format!("Kavenegar status {status}") },
+            Some(INVALID_RECEIVER) => DeliveryOutcome::Refused { reason: "Kavenegar status 411".to_owned(), dead: true },
+            Some(status) if TOO_MANY.contains(&status) => DeliveryOutcome::RateLimited { retry_after: PERIOD },
+            Some(status) if BUSY.contains(&status) => DeliveryOutcome::TryAgain { reason: format!("Kavenegar status {status}") },
             // Its own statuses from 400 to 600 are refusals, independent of their meaning in HTTP.
-            Some(status) => Outcome::Refused { reason: format!("Kavenegar status {status}"), dead: false },
+            Some(status) => DeliveryOutcome::Refused { reason: format!("Kavenegar status {status}"), dead: false },
             None => answer.failure(""),
         }
     }
@@ -127,7 +127,7 @@ fn number(receptor: &str) -> String {
 }
 
 impl Phone for Kavenegar {
-    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
     }
 
@@ -142,11 +142,11 @@ impl Phone for Kavenegar {
         }
         let reference = fields.needed(&["messageid"])?.to_owned();
         let report = match fields.needed(&["status"])? {
-            "10" => Report::Arrived,
+            "10" => DeliveryReport::Arrived,
             status @ ("6" | "11" | "13" | "14" | "100") => {
-                Report::Failed { reason: format!("Kavenegar delivery status {status}") }
+                DeliveryReport::Failed { reason: format!("Kavenegar delivery status {status}") }
             }
-            _ => Report::Underway,
+            _ => DeliveryReport::Underway,
         };
         Ok(vec![Callback::Delivery { reference, report }])
     }

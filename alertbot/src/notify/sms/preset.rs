@@ -3,7 +3,7 @@
 use crate::config::Preset;
 
 /// A generic provider's settings, from a preset.
-pub(super) struct Known {
+pub(super) struct KnownProvider {
     pub url: &'static str,
     pub headers: &'static [(&'static str, &'static str)],
     pub body: &'static str,
@@ -19,7 +19,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// <https://developer.vonage.com/en/api/sms>: HTTP is always 200; the body has the status. 1 is throttled, 5 an internal error,
 /// 10 too many connections, 13 a failed communication. 7, 33 and 34 concern the number. The others need a person.
-const VONAGE: Known = Known {
+const VONAGE: KnownProvider = KnownProvider {
     url: "https://rest.nexmo.com/sms/json",
     headers: &[JSON],
     body: r#"{"api_key": {{ secrets.api_key|tojson }}, "api_secret": {{ secrets.api_secret|tojson }}, "from": {{ from|tojson }},
@@ -34,7 +34,7 @@ const VONAGE: Known = Known {
 
 /// <https://apidocs.sms.ir>: 1 is success, 20 too many requests, 0 a fault of the provider. 104 is an invalid number, 115 one
 /// that blocks such messages. The others need a person.
-const SMS_IR: Known = Known {
+const SMS_IR: KnownProvider = KnownProvider {
     url: "https://api.sms.ir/v1/send/bulk",
     headers: &[JSON, ("x-api-key", "{{ secrets.api_key }}")],
     body: r#"{"lineNumber": {{ from|tojson }}, "messageText": {{ text|tojson }}, "mobiles": [{{ digits|tojson }}], "sendDateTime": null}"#,
@@ -47,7 +47,7 @@ const SMS_IR: Known = Known {
 
 /// <https://ghasedak.me/docs>: `clientReferenceId` is the bot's id. Names in its answers and in its documentation differ in case.
 /// HTTP status 429 is a rate limit; the other refusals need a person.
-const GHASEDAK: Known = Known {
+const GHASEDAK: KnownProvider = KnownProvider {
     url: "https://gateway.ghasedak.me/rest/api/v1/WebService/SendSingleSMS",
     headers: &[JSON, ("apikey", "{{ secrets.api_key }}")],
     body: r#"{"lineNumber": {{ from|tojson }}, "receptor": {{ local|tojson }}, "message": {{ text|tojson }},
@@ -59,7 +59,7 @@ const GHASEDAK: Known = Known {
     dead_values: &[],
 };
 
-pub(super) fn known(preset: Preset) -> &'static Known {
+pub(super) fn known(preset: Preset) -> &'static KnownProvider {
     match preset {
         Preset::Vonage => &VONAGE,
         Preset::SmsIr => &SMS_IR,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use alertbot_core::delivery::{Medium, Outcome, Report};
+use alertbot_core::delivery::{DeliveryOutcome, DeliveryReport, Medium};
 use axum::{
     Router,
     body::Bytes,
@@ -129,13 +129,13 @@ fn call(text: &str) -> PhoneMessage {
     PhoneMessage { id: 42, medium: Medium::Sms, number: "+989121234567".to_owned(), text: text.to_owned() }
 }
 
-fn delivered(reference: &str) -> Outcome {
-    Outcome::Delivered { reference: reference.to_owned() }
+fn delivered(reference: &str) -> DeliveryOutcome {
+    DeliveryOutcome::Delivered { reference: reference.to_owned() }
 }
 
 /// The name of an outcome, and whether the address is dead.
-fn kind(outcome: &Outcome) -> (&'static str, bool) {
-    (outcome.name(), matches!(outcome, Outcome::Refused { dead: true, .. }))
+fn kind(outcome: &DeliveryOutcome) -> (&'static str, bool) {
+    (outcome.name(), matches!(outcome, DeliveryOutcome::Refused { dead: true, .. }))
 }
 
 /// Long enough for a busy machine.
@@ -152,7 +152,7 @@ async fn an_https_address_uses_tls() {
         let (mut stream, _) = tokio::time::timeout(DEADLINE, listener.accept()).await.expect("it calls").unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
         drop(stream);
-        assert!(matches!(sending.await.unwrap(), Outcome::TryAgain { .. }), "nothing was sent");
+        assert!(matches!(sending.await.unwrap(), DeliveryOutcome::TryAgain { .. }), "nothing was sent");
     }
 }
 
@@ -263,9 +263,9 @@ async fn every_documented_status_is_classified() {
                 let server = Server::answering(200, body(*status).leak()).await;
                 let outcome = make(&server.url).send(&call("Disk full")).await;
                 let found = match &outcome {
-                    Outcome::TryAgain { .. } | Outcome::RateLimited { .. } => "retry",
-                    Outcome::Refused { dead: true, .. } => "dead",
-                    Outcome::Refused { dead: false, .. } => "fix",
+                    DeliveryOutcome::TryAgain { .. } | DeliveryOutcome::RateLimited { .. } => "retry",
+                    DeliveryOutcome::Refused { dead: true, .. } => "dead",
+                    DeliveryOutcome::Refused { dead: false, .. } => "fix",
                     _ => "other",
                 };
                 assert_eq!(found, expected, "{name} {status}: {outcome:?}");
@@ -279,12 +279,12 @@ async fn a_missing_answer_is_not_sent_or_unknown() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = format!("http://{}", taken.local_addr().unwrap());
     drop(taken);
-    assert_eq!(kavenegar(&gone).send(&call("x")).await, Outcome::TryAgain { reason: "no connection".to_owned() });
+    assert_eq!(kavenegar(&gone).send(&call("x")).await, DeliveryOutcome::TryAgain { reason: "no connection".to_owned() });
     assert!(!kavenegar(&gone).probe().await);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let breaking = tokio::spawn(async move { drop(listener.accept().await) });
-    assert_eq!(kavenegar(&url).send(&call("x")).await, Outcome::Unknown { reason: "the connection broke".to_owned() });
+    assert_eq!(kavenegar(&url).send(&call("x")).await, DeliveryOutcome::Unknown { reason: "the connection broke".to_owned() });
     breaking.await.unwrap();
 }
 
@@ -402,7 +402,7 @@ fn called_back(query: &str, body: &str, headers: &[(&'static str, &str)]) -> Cal
     request
 }
 
-fn report(reference: &str, report: Report) -> Vec<Callback> {
+fn report(reference: &str, report: DeliveryReport) -> Vec<Callback> {
     vec![Callback::Delivery { reference: reference.to_owned(), report }]
 }
 
@@ -410,8 +410,8 @@ fn message(from: &str, text: &str) -> Vec<Callback> {
     vec![Callback::Message { from: from.to_owned(), text: text.to_owned() }]
 }
 
-fn failed(reason: &str) -> Report {
-    Report::Failed { reason: reason.to_owned() }
+fn failed(reason: &str) -> DeliveryReport {
+    DeliveryReport::Failed { reason: reason.to_owned() }
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn twilio_callbacks_need_a_valid_signature() {
         let signature = twilio::signature(KEY, CALLBACK, body);
         twilio.callback(&called_back("", body, &[("x-twilio-signature", &signature)]))
     };
-    assert_eq!(signed("MessageSid=SM1&MessageStatus=delivered").unwrap(), report("SM1", Report::Arrived));
+    assert_eq!(signed("MessageSid=SM1&MessageStatus=delivered").unwrap(), report("SM1", DeliveryReport::Arrived));
     assert_eq!(
         signed("MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003").unwrap(),
         report("SM1", failed("undelivered, Twilio error 30003"))
@@ -445,9 +445,9 @@ fn the_signature_matches_the_published_example() {
 fn other_providers_reports_and_replies_are_parsed() {
     let kavenegar = kavenegar("http://127.0.0.1:9");
     let read = |query: &str| kavenegar.callback(&called_back(query, "", &[])).unwrap();
-    assert_eq!(read("messageid=8&status=10"), report("8", Report::Arrived));
+    assert_eq!(read("messageid=8&status=10"), report("8", DeliveryReport::Arrived));
     assert_eq!(read("messageid=8&status=11"), report("8", failed("Kavenegar delivery status 11")));
-    assert_eq!(read("messageid=8&status=4"), report("8", Report::Underway));
+    assert_eq!(read("messageid=8&status=4"), report("8", DeliveryReport::Underway));
     assert_eq!(read("messageid=9&from=09121234567&to=1000&message=ACK%201234"), message("+989121234567", "ACK 1234"));
 
     let kannel = provider(ProviderKind::Kannel {
@@ -458,8 +458,8 @@ fn other_providers_reports_and_replies_are_parsed() {
         smsc: None,
     });
     let read = |query: &str| kannel.callback(&called_back(query, "", &[]));
-    assert_eq!(read("id=42&report=1").unwrap(), report("42", Report::Arrived));
-    assert_eq!(read("id=42&report=8").unwrap(), report("42", Report::Underway));
+    assert_eq!(read("id=42&report=1").unwrap(), report("42", DeliveryReport::Arrived));
+    assert_eq!(read("id=42&report=8").unwrap(), report("42", DeliveryReport::Underway));
     assert_eq!(read("id=42&report=16").unwrap(), report("42", failed("rejected by the network")));
     assert!(matches!(read("id=42&report=99"), Err(CallbackFault::Malformed(_))));
     assert!(matches!(read("text=ACK"), Err(CallbackFault::Malformed(_))));
@@ -469,7 +469,10 @@ fn other_providers_reports_and_replies_are_parsed() {
     let vonage = preset("http://127.0.0.1:9", Preset::Vonage);
     let json = [("content-type", "application/json")];
     let read = |body: &str| vonage.callback(&called_back("", body, &json));
-    assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V1", "status": "delivered"}"#).unwrap(), report("V1", Report::Arrived));
+    assert_eq!(
+        read(r#"{"msisdn": "49151", "messageId": "V1", "status": "delivered"}"#).unwrap(),
+        report("V1", DeliveryReport::Arrived)
+    );
     assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V1", "status": "expired"}"#).unwrap(), report("V1", failed("expired")));
     assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V2", "text": "ACK 1234"}"#).unwrap(), message("+49151", "ACK 1234"));
     assert!(matches!(read("{"), Err(CallbackFault::Malformed(_))));

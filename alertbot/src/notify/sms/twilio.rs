@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use alertbot_core::delivery::{Medium, Outcome, Report};
+use alertbot_core::delivery::{DeliveryOutcome, DeliveryReport, Medium};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use service_kit::config::Secret;
@@ -33,7 +33,7 @@ pub(super) struct Twilio {
 }
 
 impl Twilio {
-    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> DeliveryOutcome {
         let (resource, words) = match call.medium {
             Medium::Sms => ("Messages.json", ("Body", call.text.clone())),
             Medium::Voice => ("Calls.json", ("Twiml", spoken(&call.text))),
@@ -51,16 +51,16 @@ impl Twilio {
         let json = answer.json().unwrap_or_default();
         if (200..300).contains(&answer.status) {
             return match scalar_text(&json["sid"]) {
-                Some(reference) => Outcome::Delivered { reference },
-                None => Outcome::Unknown { reason: "accepted, but the answer has no sid".to_owned() },
+                Some(reference) => DeliveryOutcome::Delivered { reference },
+                None => DeliveryOutcome::Unknown { reason: "accepted, but the answer has no sid".to_owned() },
             };
         }
         let code = json["code"].as_i64().unwrap_or_default();
         if DEAD.contains(&code) {
-            return Outcome::Refused { reason: format!("Twilio error {code}"), dead: true };
+            return DeliveryOutcome::Refused { reason: format!("Twilio error {code}"), dead: true };
         }
         if TOO_MANY.contains(&code) && answer.status < 500 && answer.status != 429 {
-            return Outcome::RateLimited { retry_after: RETRY_AFTER };
+            return DeliveryOutcome::RateLimited { retry_after: RETRY_AFTER };
         }
         // Its message may contain the number.
         answer.failure(&if code == 0 { String::new() } else { format!("Twilio error {code}") })
@@ -90,7 +90,7 @@ fn spoken(words: &str) -> String {
 }
 
 impl Phone for Twilio {
-    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
     }
 
@@ -110,12 +110,12 @@ impl Phone for Twilio {
         let reference = fields.needed(&["messagesid", "callsid"])?.to_owned();
         let status = fields.needed(&["messagestatus", "callstatus"])?;
         let report = match status {
-            "delivered" | "read" | "completed" => Report::Arrived,
+            "delivered" | "read" | "completed" => DeliveryReport::Arrived,
             "undelivered" | "failed" | "busy" | "no-answer" | "canceled" => {
                 let code = fields.any(&["errorcode"]).map(|code| format!(", Twilio error {code}")).unwrap_or_default();
-                Report::Failed { reason: format!("{status}{code}") }
+                DeliveryReport::Failed { reason: format!("{status}{code}") }
             }
-            _ => Report::Underway,
+            _ => DeliveryReport::Underway,
         };
         Ok(vec![Callback::Delivery { reference, report }])
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertbot_core::delivery::Outcome;
+use alertbot_core::delivery::DeliveryOutcome;
 use anyhow::Context;
 use reqwest::{Client, RequestBuilder, header::RETRY_AFTER, redirect};
 
@@ -31,7 +31,7 @@ impl Wire {
     }
 
     /// Without an answer, returns the outcome as `Err`.
-    pub async fn ask(&self, request: RequestBuilder) -> Result<ProviderAnswer, Outcome> {
+    pub async fn ask(&self, request: RequestBuilder) -> Result<ProviderAnswer, DeliveryOutcome> {
         let reply = request.send().await.map_err(|error| unanswered(&error))?;
         let status = reply.status().as_u16();
         let seconds = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -45,7 +45,7 @@ impl Wire {
     }
 }
 
-async fn body(mut reply: reqwest::Response) -> Result<String, Outcome> {
+async fn body(mut reply: reqwest::Response) -> Result<String, DeliveryOutcome> {
     let mut bytes = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(|error| unanswered(&error))? {
         bytes.extend_from_slice(&chunk);
@@ -57,31 +57,31 @@ async fn body(mut reply: reqwest::Response) -> Result<String, Outcome> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn unanswered(error: &reqwest::Error) -> Outcome {
+fn unanswered(error: &reqwest::Error) -> DeliveryOutcome {
     if error.is_builder() {
-        return Outcome::Refused {
+        return DeliveryOutcome::Refused {
             reason: "failed to build the request: the address or a header is malformed".to_owned(),
             dead: false,
         };
     }
     if error.is_connect() {
-        return Outcome::TryAgain { reason: "no connection".to_owned() };
+        return DeliveryOutcome::TryAgain { reason: "no connection".to_owned() };
     }
     let reason = if error.is_timeout() { "no answer in time" } else { "the connection broke" };
-    Outcome::Unknown { reason: reason.to_owned() }
+    DeliveryOutcome::Unknown { reason: reason.to_owned() }
 }
 
 impl ProviderAnswer {
     /// The outcome of an error status that the provider does not explain.
-    pub fn failure(&self, explained: &str) -> Outcome {
+    pub fn failure(&self, explained: &str) -> DeliveryOutcome {
         let reason =
             if explained.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {explained}", self.status) };
         match self.status {
-            429 => Outcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
+            429 => DeliveryOutcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
             // The gateway may have forwarded the request before it lost the answer.
-            502 | 504 => Outcome::Unknown { reason },
-            500.. => Outcome::TryAgain { reason },
-            _ => Outcome::Refused { reason, dead: false },
+            502 | 504 => DeliveryOutcome::Unknown { reason },
+            500.. => DeliveryOutcome::TryAgain { reason },
+            _ => DeliveryOutcome::Refused { reason, dead: false },
         }
     }
 

@@ -11,7 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
-use alertbot_core::delivery::{Button, ButtonAction, Outcome, Place};
+use alertbot_core::delivery::{Button, ButtonAction, ChatPlace, DeliveryOutcome};
 use anyhow::Context;
 use reqwest_of_teloxide::{Client, Proxy, multipart};
 use serde::Serialize;
@@ -35,9 +35,9 @@ pub struct Telegram {
 
 /// One call.
 #[derive(Debug, Clone)]
-pub enum Call {
+pub enum TelegramCall {
     Send {
-        place: Place,
+        place: ChatPlace,
         text: ChatText,
         reply_to: Option<i32>,
         silent: bool,
@@ -49,7 +49,7 @@ pub enum Call {
     },
     /// PNG.
     Photo {
-        place: Place,
+        place: ChatPlace,
         picture: Vec<u8>,
         caption: String,
         reply_to: Option<i32>,
@@ -93,9 +93,9 @@ impl Telegram {
     }
 
     /// One attempt.
-    pub async fn call(&self, call: &Call) -> Outcome {
+    pub async fn call(&self, call: &TelegramCall) -> DeliveryOutcome {
         match call {
-            Call::Send { place, text, reply_to, silent } => {
+            TelegramCall::Send { place, text, reply_to, silent } => {
                 let mut payload = SendMessage::new(ChatId(place.chat), text.text.clone())
                     .disable_notification(*silent)
                     .link_preview_options(without_preview());
@@ -105,18 +105,18 @@ impl Telegram {
                 payload.reply_markup = keyboard(&text.buttons).map(Into::into);
                 self.post(&payload, None).await
             }
-            Call::Edit { chat, message, text } => {
+            TelegramCall::Edit { chat, message, text } => {
                 let mut payload = EditMessageText::new(ChatId(*chat), MessageId(*message), text.text.clone())
                     .link_preview_options(without_preview());
                 payload.parse_mode = text.html.then_some(ParseMode::Html);
                 payload.reply_markup = keyboard(&text.buttons);
                 match self.post(&payload, Some(*message)).await {
                     // A repeated edit leads to the same message, so a lost answer costs nothing.
-                    Outcome::Unknown { reason } => Outcome::TryAgain { reason },
+                    DeliveryOutcome::Unknown { reason } => DeliveryOutcome::TryAgain { reason },
                     outcome => outcome,
                 }
             }
-            Call::Photo { place, picture, caption, reply_to } => self.photo(*place, picture, caption, *reply_to).await,
+            TelegramCall::Photo { place, picture, caption, reply_to } => self.photo(*place, picture, caption, *reply_to).await,
         }
     }
 
@@ -125,19 +125,19 @@ impl Telegram {
         matches!(tokio::time::timeout(PROBE_TIMEOUT, self.bot.get_me().send()).await, Ok(Ok(_)))
     }
 
-    async fn post<P: Payload + Serialize>(&self, payload: &P, edited: Option<i32>) -> Outcome {
+    async fn post<P: Payload + Serialize>(&self, payload: &P, edited: Option<i32>) -> DeliveryOutcome {
         let body = match serde_json::to_vec(payload) {
             Ok(body) => body,
-            Err(error) => return Outcome::Refused { reason: error.to_string(), dead: false },
+            Err(error) => return DeliveryOutcome::Refused { reason: error.to_string(), dead: false },
         };
         let request = self.client.post(self.method(P::NAME)).header("content-type", "application/json").body(body);
         reading::outcome(request.send().await, edited).await
     }
 
-    async fn photo(&self, place: Place, picture: &[u8], caption: &str, reply_to: Option<i32>) -> Outcome {
+    async fn photo(&self, place: ChatPlace, picture: &[u8], caption: &str, reply_to: Option<i32>) -> DeliveryOutcome {
         let file = multipart::Part::bytes(picture.to_vec()).file_name("graph.png");
         let Ok(file) = file.mime_str("image/png") else {
-            return Outcome::Refused { reason: "no such type of file".into(), dead: false };
+            return DeliveryOutcome::Refused { reason: "no such type of file".into(), dead: false };
         };
         let mut form = multipart::Form::new()
             .text("chat_id", place.chat.to_string())

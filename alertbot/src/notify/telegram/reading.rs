@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertbot_core::delivery::Outcome;
+use alertbot_core::delivery::DeliveryOutcome;
 use reqwest_of_teloxide::{Error, Response};
 use serde::Deserialize;
 
@@ -40,7 +40,7 @@ const REASON_CHARACTERS: usize = 200;
 const DEFAULT_RETRY_AFTER: u64 = 5;
 
 /// `edited`: the message that the call changed. It becomes the reference.
-pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) -> Outcome {
+pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) -> DeliveryOutcome {
     let response = match sent {
         Ok(response) => response,
         Err(error) => return unanswered(error),
@@ -49,17 +49,21 @@ pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) 
     match response.text().await {
         Ok(body) => read(status, &body, edited),
         // The head arrived, so the request did too. The body contained its result.
-        Err(error) if status < 300 => Outcome::Unknown { reason: describe(error) },
+        Err(error) if status < 300 => DeliveryOutcome::Unknown { reason: describe(error) },
         Err(_) => read(status, "", edited),
     }
 }
 
 /// No answer: whether the message was sent depends on how far the request got.
-fn unanswered(error: Error) -> Outcome {
+fn unanswered(error: Error) -> DeliveryOutcome {
     if error.is_builder() {
-        return Outcome::Refused { reason: describe(error), dead: false };
+        return DeliveryOutcome::Refused { reason: describe(error), dead: false };
     }
-    if error.is_connect() { Outcome::TryAgain { reason: describe(error) } } else { Outcome::Unknown { reason: describe(error) } }
+    if error.is_connect() {
+        DeliveryOutcome::TryAgain { reason: describe(error) }
+    } else {
+        DeliveryOutcome::Unknown { reason: describe(error) }
+    }
 }
 
 /// Removes the address of the call first, because it contains the token.
@@ -79,10 +83,10 @@ fn cut(text: &str) -> String {
     text.chars().take(REASON_CHARACTERS).collect()
 }
 
-fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
+fn read(status: u16, body: &str, edited: Option<i32>) -> DeliveryOutcome {
     let answer: TelegramAnswer = match serde_json::from_str(body) {
         Ok(answer) => answer,
-        Err(_) if status < 300 => return Outcome::Unknown { reason: "the answer is not from Telegram".into() },
+        Err(_) if status < 300 => return DeliveryOutcome::Unknown { reason: "the answer is not from Telegram".into() },
         Err(_) => TelegramAnswer { error_code: Some(status), ..TelegramAnswer::default() },
     };
     if answer.ok {
@@ -90,36 +94,36 @@ fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
             Some(Sent::Message { message_id }) => Some(message_id),
             _ => edited,
         };
-        return Outcome::Delivered { reference: message.map(|id| id.to_string()).unwrap_or_default() };
+        return DeliveryOutcome::Delivered { reference: message.map(|id| id.to_string()).unwrap_or_default() };
     }
     if let Some(chat) = answer.parameters.migrate_to_chat_id {
-        return Outcome::Moved { chat };
+        return DeliveryOutcome::Moved { chat };
     }
     let code = answer.error_code.unwrap_or(status);
     let reason = if answer.description.is_empty() { format!("status {code}") } else { cut(&answer.description) };
     if code == 429 || answer.parameters.retry_after.is_some() {
         let seconds = answer.parameters.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
-        return Outcome::RateLimited { retry_after: Duration::from_secs(seconds) };
+        return DeliveryOutcome::RateLimited { retry_after: Duration::from_secs(seconds) };
     }
     let says = |part: &str| answer.description.to_lowercase().contains(part);
     match code {
         // The gateway timed out, and the server may have processed the request.
-        504 => Outcome::Unknown { reason },
-        500.. => Outcome::TryAgain { reason },
+        504 => DeliveryOutcome::Unknown { reason },
+        500.. => DeliveryOutcome::TryAgain { reason },
         // The token is wrong or revoked. No message is sent until it is fixed, and none is lost.
-        401 | 404 => Outcome::TryAgain { reason },
-        403 => Outcome::Refused { reason, dead: true },
+        401 | 404 => DeliveryOutcome::TryAgain { reason },
+        403 => DeliveryOutcome::Refused { reason, dead: true },
         _ if says("message is not modified") => {
-            Outcome::Delivered { reference: edited.map(|id| id.to_string()).unwrap_or_default() }
+            DeliveryOutcome::Delivered { reference: edited.map(|id| id.to_string()).unwrap_or_default() }
         }
-        _ if says("message thread not found") || says("topic_deleted") || says("topic_closed") => Outcome::TopicGone,
+        _ if says("message thread not found") || says("topic_deleted") || says("topic_closed") => DeliveryOutcome::TopicGone,
         _ if says("message to edit not found")
             || says("message can't be edited")
             || says("message_id_invalid")
             || says("message to be replied not found")
             || says("message to reply not found") =>
         {
-            Outcome::MessageGone
+            DeliveryOutcome::MessageGone
         }
         _ if says("chat not found")
             || says("peer_id_invalid")
@@ -129,12 +133,12 @@ fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
             || says("user is deactivated")
             || says("chat_write_forbidden") =>
         {
-            Outcome::Refused { reason, dead: true }
+            DeliveryOutcome::Refused { reason, dead: true }
         }
         _ if says("can't parse entities") || says("message is too long") || says("button_") || says("entities_too_long") => {
-            Outcome::Unparsable { reason }
+            DeliveryOutcome::Unparsable { reason }
         }
-        _ => Outcome::Refused { reason, dead: false },
+        _ => DeliveryOutcome::Refused { reason, dead: false },
     }
 }
 
@@ -165,12 +169,12 @@ mod tests {
             assert_eq!(refused(code, description), expected, "{code} {description}");
         }
         let moved = r#"{"ok":false,"error_code":400,"description":"x","parameters":{"migrate_to_chat_id":-1009}}"#;
-        assert_eq!(read(400, moved, None), Outcome::Moved { chat: -1009 });
+        assert_eq!(read(400, moved, None), DeliveryOutcome::Moved { chat: -1009 });
         let stopped = r#"{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":7}}"#;
-        assert_eq!(read(429, stopped, None), Outcome::RateLimited { retry_after: Duration::from_secs(7) });
+        assert_eq!(read(429, stopped, None), DeliveryOutcome::RateLimited { retry_after: Duration::from_secs(7) });
         let sent = r#"{"ok":true,"result":{"message_id":12,"chat":{"id":1}}}"#;
-        assert_eq!(read(200, sent, None), Outcome::Delivered { reference: "12".into() });
-        assert_eq!(read(200, r#"{"ok":true,"result":true}"#, Some(7)), Outcome::Delivered { reference: "7".into() });
+        assert_eq!(read(200, sent, None), DeliveryOutcome::Delivered { reference: "12".into() });
+        assert_eq!(read(200, r#"{"ok":true,"result":true}"#, Some(7)), DeliveryOutcome::Delivered { reference: "7".into() });
         assert_eq!(read(200, "<html>", None).name(), "unknown");
         assert_eq!(read(502, "<html>", None).name(), "try_again");
         assert_eq!(read(413, "", None).name(), "refused");

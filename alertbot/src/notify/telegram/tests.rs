@@ -12,7 +12,7 @@ async fn begins(listener: &TcpListener, api_url: &str, proxy: Option<String>, by
     let (token, proxy) = (Secret::from("1:token".to_owned()), proxy.map(Secret::from));
     let telegram = Telegram::new(&token, api_url, proxy.as_ref(), TIMEOUT).unwrap();
     let text = ChatText { text: "text".to_owned(), ..ChatText::default() };
-    let call = Call::Send { place: Place { chat: -1, topic: None }, text, reply_to: None, silent: false };
+    let call = TelegramCall::Send { place: ChatPlace { chat: -1, topic: None }, text, reply_to: None, silent: false };
     let calling = tokio::spawn(async move { telegram.call(&call).await });
     let (mut stream, _) = tokio::time::timeout(TIMEOUT, listener.accept()).await.expect("somebody calls").unwrap();
     let mut begin = vec![0; bytes];

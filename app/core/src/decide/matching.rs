@@ -5,7 +5,7 @@ use super::{Decision, Traded};
 use crate::event::{Event, MatchDecremented, MatchPrevented, Trade};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, commission, floor_to, notional};
 use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderStatus, PreventedMatch, Side, StpMode, TimeInForce};
-use crate::orders::{Link, NONE, Slot};
+use crate::orders::{ChainLink, NONE, Slot};
 use crate::protection::Bounds;
 use crate::state::State;
 use smallvec::SmallVec;
@@ -47,7 +47,7 @@ pub(super) struct Walk {
 
 /// A taker in the view of the book.
 #[derive(Clone, Copy)]
-pub(super) struct Taker {
+pub(super) struct MatchingTaker {
     pub market: MarketId,
     pub account: AccountId,
     pub side: Side,
@@ -88,7 +88,7 @@ fn acceptable(side: Side, limit: Price, price: Price) -> bool {
 }
 
 /// Computes a taker's fills without changing the book. Costs the orders that the taker would match, at most `enough` of them.
-pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> Walk {
+pub(super) fn walk(state: &State, taker: &MatchingTaker, want: Want, enough: Enough) -> Walk {
     let entry = &state.markets[usize::from(taker.market)];
     let step = entry.market.filters.step_size;
     let mut got = Walk { quantity: 0, quote: 0, end: End::Book };
@@ -103,7 +103,7 @@ pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> 
         let mut slot = level.chain.first;
         while slot != NONE {
             let maker = state.orders.get(slot);
-            slot = state.orders.next(slot, Link::Level);
+            slot = state.orders.next(slot, ChainLink::Level);
             if maker.account == taker.account {
                 match taker.stp {
                     // The hold of a decremented quantity is released when it is decremented.
@@ -130,7 +130,7 @@ pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> 
 
 /// Whether the book fills `quantity` immediately. Costs one walk over the levels by their sums and over the account's own orders
 /// on the market. If self-trade prevention ends the taker, it also costs the orders of one level before the account's own.
-pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
+pub(super) fn fills(state: &State, taker: &MatchingTaker, quantity: Quantity) -> bool {
     let entry = &state.markets[usize::from(taker.market)];
     let open_to = |price: Price| acceptable(taker.side, taker.limit, price) && taker.bounds.contain(price);
     let own = if taker.stp == StpMode::None { SmallVec::new() } else { own_resting(state, taker) };
@@ -146,7 +146,7 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
             let mut slot = level.chain.first;
             while slot != NONE && missing > 0 && state.orders.get(slot).account != taker.account {
                 missing -= Amount::from(state.orders.get(slot).remaining());
-                slot = state.orders.next(slot, Link::Level);
+                slot = state.orders.next(slot, ChainLink::Level);
             }
             break;
         }
@@ -160,7 +160,7 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
 
 /// Price and remainder of the account's resting orders on the opposite side: a walk over its open orders on the market, at most
 /// MAX_NUM_ORDERS.
-fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]> {
+fn own_resting(state: &State, taker: &MatchingTaker) -> SmallVec<[(Price, Quantity); 8]> {
     let mut own = SmallVec::new();
     let Some(entry) = state.accounts.get(taker.account as usize).and_then(|entry| entry.orders_on(taker.market)) else {
         return own;
@@ -171,7 +171,7 @@ fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]>
         if order.side != taker.side && state.orders.is_resting(slot) {
             own.push((order.price, order.remaining()));
         }
-        slot = state.orders.next(slot, Link::Account);
+        slot = state.orders.next(slot, ChainLink::Account);
     }
     own
 }

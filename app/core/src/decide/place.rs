@@ -1,7 +1,7 @@
 //! This module decides whether an order may be placed, and with what hold. The order of the refusals is the order of the checks.
 //! It must not match.
 
-use super::matching::{End, Enough, Taker, Want, fills, walk};
+use super::matching::{End, Enough, MatchingTaker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
 use crate::event::{DECREMENT_LEVEL, Event, OrderPlaced};
@@ -155,7 +155,7 @@ impl Decision<'_> {
         let entry = &self.state.markets[usize::from(new.market)];
         let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, end: End::Book, unfillable: false };
         let NewOrder { market, account, side, stp, price: limit, .. } = *new;
-        let taker = || Taker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
+        let taker = || MatchingTaker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
         let by_price = |price: Price| match new.side {
             Side::Buy => notional(price, new.quantity),
             Side::Sell => Amount::from(new.quantity),
@@ -198,7 +198,7 @@ impl Decision<'_> {
                     let quote = self.state.balance(new.account, entry.market.quote).free;
                     Enough { quote, ..Enough::NEVER }
                 };
-                let got = walk(self.state, &Taker { limit: 0, ..taker() }, want, enough);
+                let got = walk(self.state, &MatchingTaker { limit: 0, ..taker() }, want, enough);
                 if by_quote {
                     if entry.book.best(new.side.opposite()).is_none() {
                         return Err(Refusal::EmptyBook);

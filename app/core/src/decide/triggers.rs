@@ -6,7 +6,7 @@
 //! - The sequence is the same at both levels: the orders that one taker reached, oldest first, then the orders that their trades
 //!   reach.
 
-use super::matching::{End, Enough, Taker, Want, fills, walk};
+use super::matching::{End, Enough, MatchingTaker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::event::Event;
 use crate::market::MarketStatus;
@@ -100,7 +100,7 @@ impl Decision<'_> {
         let fok = order.time_in_force == TimeInForce::Fok && order.kind.has_price();
         let crosses = !order.kind.has_price() || entry.book.crosses(order.side, order.price);
         let Order { market, account, side, stp, price: limit, .. } = order;
-        let taker = Taker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
+        let taker = MatchingTaker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
         // Locked already, except for an OCO's second leg and a market buy that costs more than its stop price.
         let need = match (order.side, order.kind.has_price()) {
             (Side::Sell, _) => Amount::from(order.quantity),

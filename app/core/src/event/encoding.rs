@@ -2,7 +2,7 @@
 //!
 //! - An event is its kind, then its fields in the order of declaration.
 
-use crate::codec::{DecodeError, Fixed, Reader, Sink, Writer};
+use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Fixed, Sink};
 use crate::command::AccountRights;
 use crate::fields::{
     client_id, decode_commission_option, decode_refusal_option, encode_commission_option, encode_refusal_option,
@@ -54,19 +54,19 @@ impl Event {
             // The most frequent event by far, and of bounded size.
             Self::OrderPlaced(e) => {
                 let mut bytes = Fixed::new();
-                e.encode(&mut Writer(&mut bytes));
+                e.encode(&mut ByteEncoder(&mut bytes));
                 out.extend_from_slice(bytes.written());
             }
             Self::Trade(e) => {
                 let mut bytes = Fixed::new();
-                e.encode(&mut Writer(&mut bytes));
+                e.encode(&mut ByteEncoder(&mut bytes));
                 out.extend_from_slice(bytes.written());
             }
-            _ => self.encode_others(&mut Writer(out)),
+            _ => self.encode_others(&mut ByteEncoder(out)),
         }
     }
 
-    fn encode_others(&self, w: &mut Writer<impl Sink>) {
+    fn encode_others(&self, w: &mut ByteEncoder<impl Sink>) {
         match self {
             Self::OrderPlaced(e) => e.encode(w),
             Self::Trade(e) => e.encode(w),
@@ -231,7 +231,7 @@ impl Event {
     }
 
     /// Reads one event. An unknown kind or a higher feature level is an error: skipping an event would fork the state.
-    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(match r.u8()? {
             kind::CLOCK => Self::Clock(r.i64()?),
             kind::ORDER_PLACED => {
@@ -320,7 +320,7 @@ impl Event {
 
     /// Most kinds from 21 on: rare compared with orders and trades.
     #[cold]
-    fn decode_rare(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_rare(kind: u8, r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
             kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
@@ -349,7 +349,7 @@ impl Event {
 
 impl OrderPlaced {
     #[inline]
-    fn encode(&self, w: &mut Writer<impl Sink>) {
+    fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u8(kind::ORDER_PLACED);
         w.u64(self.order);
         w.u64(self.account.into());
@@ -368,7 +368,7 @@ impl OrderPlaced {
 }
 
 impl MatchPrevented {
-    fn encode(&self, w: &mut Writer<impl Sink>) {
+    fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u64(self.market.into());
         w.u64(self.prevented_match);
         w.u64(self.taker);
@@ -378,7 +378,7 @@ impl MatchPrevented {
         w.i64(self.maker_quantity);
     }
 
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(r: &mut ByteDecoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             market: r.u16()?,
             prevented_match: r.u64()?,
@@ -393,7 +393,7 @@ impl MatchPrevented {
 
 impl Trade {
     #[inline]
-    fn encode(&self, w: &mut Writer<impl Sink>) {
+    fn encode(&self, w: &mut ByteEncoder<impl Sink>) {
         w.u8(kind::TRADE);
         w.small(self.market.into());
         w.u64(self.trade);

@@ -1,6 +1,6 @@
 //! This arm does the naive arm's work in a single statement: one round trip and one commit per order.
 
-use super::request::{Keys, Order, Refused, acknowledge};
+use super::request::{ArmKeys, ArmOrder, ArmRefusal, acknowledge};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -24,22 +24,22 @@ const PLACE: &str = "
     SELECT id FROM placed";
 
 struct App {
-    keys: Keys,
+    keys: ArmKeys,
     pool: PgPool,
 }
 
 pub(super) fn router(pool: PgPool) -> Router {
-    let app = App { keys: Keys::new(), pool };
+    let app = App { keys: ArmKeys::new(), pool };
     Router::new().route("/api/v3/order", post(place)).with_state(Arc::new(app))
 }
 
-async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, Refused> {
+async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, ArmRefusal> {
     let order = app.keys.check(&headers, &body)?;
     let (asset, hold) = order.hold();
     let id: Option<i64> = sqlx::query_scalar(PLACE)
         .bind(order.account)
         .bind(order.base)
-        .bind(Order::QUOTE_ASSET)
+        .bind(ArmOrder::QUOTE_ASSET)
         .bind(asset)
         .bind(hold)
         .bind(order.symbol)
@@ -50,6 +50,6 @@ async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) ->
         .fetch_optional(&app.pool)
         .await?;
     let text = "Account has insufficient balance for requested action.";
-    let id = id.ok_or_else(|| Refused(StatusCode::BAD_REQUEST, -2010, text.to_owned()))?;
+    let id = id.ok_or_else(|| ArmRefusal(StatusCode::BAD_REQUEST, -2010, text.to_owned()))?;
     Ok(acknowledge(&order, id))
 }

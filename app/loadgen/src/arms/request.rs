@@ -17,7 +17,7 @@ const AHEAD: u64 = 1_000;
 
 /// An order after the checks.
 #[derive(Debug)]
-pub(super) struct Order<'a> {
+pub(super) struct ArmOrder<'a> {
     pub account: i32,
     pub symbol: &'a str,
     pub base: i16,
@@ -27,7 +27,7 @@ pub(super) struct Order<'a> {
     pub client_id: &'a str,
 }
 
-impl Order<'_> {
+impl ArmOrder<'_> {
     /// The quote asset comes after all bases.
     pub const QUOTE_ASSET: i16 = MARKETS.len() as i16;
 
@@ -39,25 +39,25 @@ impl Order<'_> {
 }
 
 /// A refusal: HTTP status and text in the exchange's error shape.
-pub(super) struct Refused(pub StatusCode, pub i32, pub String);
+pub(super) struct ArmRefusal(pub StatusCode, pub i32, pub String);
 
-impl IntoResponse for Refused {
+impl IntoResponse for ArmRefusal {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "code": self.1, "msg": self.2 }).to_string();
         (self.0, [(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
 }
 
-impl From<sqlx::Error> for Refused {
+impl From<sqlx::Error> for ArmRefusal {
     fn from(error: sqlx::Error) -> Self {
         Self(StatusCode::INTERNAL_SERVER_ERROR, -1000, error.to_string())
     }
 }
 
 /// The keys of the workload's accounts.
-pub(super) struct Keys(HashMap<String, (i32, Hmac<Sha256>)>);
+pub(super) struct ArmKeys(HashMap<String, (i32, Hmac<Sha256>)>);
 
-impl Keys {
+impl ArmKeys {
     pub fn new() -> Self {
         let keyed = (0..ACCOUNTS).filter_map(|account| {
             let (api_key, secret) = key(account);
@@ -67,8 +67,8 @@ impl Keys {
     }
 
     /// The signer of these parameters, and the order in them.
-    pub fn check<'a>(&self, headers: &HeaderMap, body: &'a str) -> Result<Order<'a>, Refused> {
-        let refuse = |code: i32, text: &str| Refused(StatusCode::BAD_REQUEST, code, text.to_owned());
+    pub fn check<'a>(&self, headers: &HeaderMap, body: &'a str) -> Result<ArmOrder<'a>, ArmRefusal> {
+        let refuse = |code: i32, text: &str| ArmRefusal(StatusCode::BAD_REQUEST, code, text.to_owned());
         let api_key = headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (account, keyed) = self.0.get(api_key).ok_or_else(|| refuse(-2015, "Invalid API-key."))?;
         let (signed, signature) = body.rsplit_once("&signature=").ok_or_else(|| refuse(-1102, "signature"))?;
@@ -78,7 +78,7 @@ impl Keys {
         mac.update(signed.as_bytes());
         mac.verify_slice(&given).map_err(|_| refuse(-1022, "Signature for this request is not valid."))?;
 
-        let mut order = Order { account: *account, symbol: "", base: -1, buys: false, price: 0, quantity: 0, client_id: "" };
+        let mut order = ArmOrder { account: *account, symbol: "", base: -1, buys: false, price: 0, quantity: 0, client_id: "" };
         let mut timestamp = 0;
         for pair in signed.split('&') {
             let (name, value) = pair.split_once('=').ok_or_else(|| refuse(-1101, "parameters"))?;
@@ -119,7 +119,7 @@ struct Acknowledgement<'a> {
     transact_time: u64,
 }
 
-pub(super) fn acknowledge(order: &Order<'_>, id: i64) -> Response {
+pub(super) fn acknowledge(order: &ArmOrder<'_>, id: i64) -> Response {
     let acknowledgement = Acknowledgement {
         symbol: order.symbol,
         order_id: id,

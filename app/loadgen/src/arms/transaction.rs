@@ -1,6 +1,6 @@
 //! This is the naive arm: one transaction per order and one statement per step, the usual design of a service without an engine.
 
-use super::request::{Keys, Order, Refused, acknowledge};
+use super::request::{ArmKeys, ArmOrder, ArmRefusal, acknowledge};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,16 +10,16 @@ use sqlx::PgPool;
 use std::sync::Arc;
 
 struct App {
-    keys: Keys,
+    keys: ArmKeys,
     pool: PgPool,
 }
 
 pub(super) fn router(pool: PgPool) -> Router {
-    let app = App { keys: Keys::new(), pool };
+    let app = App { keys: ArmKeys::new(), pool };
     Router::new().route("/api/v3/order", post(place)).with_state(Arc::new(app))
 }
 
-async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, Refused> {
+async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, ArmRefusal> {
     let order = app.keys.check(&headers, &body)?;
     let (asset, hold) = order.hold();
     let mut transaction = app.pool.begin().await?;
@@ -27,12 +27,12 @@ async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) ->
         sqlx::query_as("SELECT asset, free FROM balances WHERE account = $1 AND asset IN ($2, $3) ORDER BY asset FOR UPDATE")
             .bind(order.account)
             .bind(order.base)
-            .bind(Order::QUOTE_ASSET)
+            .bind(ArmOrder::QUOTE_ASSET)
             .fetch_all(&mut *transaction)
             .await?;
     if balances.iter().all(|(of, free)| *of != asset || *free < hold) {
         let text = "Account has insufficient balance for requested action.";
-        return Err(Refused(StatusCode::BAD_REQUEST, -2010, text.to_owned()));
+        return Err(ArmRefusal(StatusCode::BAD_REQUEST, -2010, text.to_owned()));
     }
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO orders (account, symbol, side, price, quantity, client_id) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",

@@ -2,7 +2,7 @@
 
 use crate::arms::Arm;
 use crate::measure::processor;
-use crate::stage::{Child, Exchange, exchange_binary, metric, seed};
+use crate::stage::{Child, StagedExchange, exchange_binary, metric, seed};
 use anyhow::{Context, Result};
 use local_parts::{Postgres, PostgresOptions, free_ports};
 use rustix::process::Signal;
@@ -26,7 +26,7 @@ const WORKER_SESSIONS: &str =
     "SELECT pid FROM pg_stat_activity WHERE application_name IN ('exchange worker', 'exchange-projector')";
 
 /// A running arm.
-pub struct Place {
+pub struct ArmPlace {
     pub name: &'static str,
     pub address: SocketAddr,
     pub database: Option<String>,
@@ -75,7 +75,7 @@ impl std::ops::Sub for Cost {
 }
 
 /// Starts every arm; the servers' logs go to `folder`.
-pub async fn start_all(folder: &Path) -> Result<Vec<Place>> {
+pub async fn start_all(folder: &Path) -> Result<Vec<ArmPlace>> {
     let mut places = Vec::new();
     for arm in [Arm::Hello, Arm::Naive, Arm::OneStatement] {
         places.push(start(arm, folder).await?);
@@ -89,7 +89,7 @@ pub fn postgres_options() -> PostgresOptions {
     PostgresOptions::default().set("shared_buffers", "256MB").set("max_wal_size", "4GB").set("max_connections", "100")
 }
 
-async fn start(arm: Arm, folder: &Path) -> Result<Place> {
+async fn start(arm: Arm, folder: &Path) -> Result<ArmPlace> {
     let postgres = match arm {
         Arm::Hello => None,
         Arm::Naive | Arm::OneStatement => Some(Postgres::start(postgres_options()).await?),
@@ -102,18 +102,18 @@ async fn start(arm: Arm, folder: &Path) -> Result<Place> {
     arguments.extend(database.iter().flat_map(|url| ["--database", url]));
     let mut child = Child::start(arm.name(), &program, &arguments, &[], folder)?;
     child.ready(READY, async || TcpStream::connect(address).await.is_ok()).await?;
-    Ok(Place { name: arm.name(), address, database, postgres, server: child, worker: None, admin: None })
+    Ok(ArmPlace { name: arm.name(), address, database, postgres, server: child, worker: None, admin: None })
 }
 
-async fn start_ours(folder: &Path) -> Result<Place> {
+async fn start_ours(folder: &Path) -> Result<ArmPlace> {
     let postgres = Postgres::start(postgres_options()).await?;
     let database = postgres.create_database("exchange").await?;
-    let exchange = Exchange::new(exchange_binary()?, folder, &database, None);
+    let exchange = StagedExchange::new(exchange_binary()?, folder, &database, None);
     exchange.migrate().await?;
     seed(&exchange, &database).await?;
     let server = exchange.serve("serve").await?;
     let worker = exchange.worker("worker").await?.child;
-    Ok(Place {
+    Ok(ArmPlace {
         name: OURS,
         address: server.api,
         database: Some(database),
@@ -124,7 +124,7 @@ async fn start_ours(folder: &Path) -> Result<Place> {
     })
 }
 
-impl Place {
+impl ArmPlace {
     pub fn is_ours(&self) -> bool {
         self.name == OURS
     }

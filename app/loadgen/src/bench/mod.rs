@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 /// Size of the measurement, and destination of the figures.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct BenchSettings {
     pub seed: u64,
     pub rounds: usize,
     /// Orders of each closed loop of each round.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub output: PathBuf,
 }
 
-impl Settings {
+impl BenchSettings {
     /// The full measurement.
     pub fn full(seed: u64, output: PathBuf) -> Self {
         Self {
@@ -98,7 +98,7 @@ struct Open {
 /// # Errors
 ///
 /// Returns an error if a part cannot be started or an order is not accepted.
-pub async fn run(settings: &Settings) -> Result<()> {
+pub async fn run(settings: &BenchSettings) -> Result<()> {
     let folder = Folder::throwaway("bench")?;
     let mut figures = Figures::default();
     let credentials = load::credentials()?;
@@ -108,7 +108,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let ours = places.iter().find(|place| place.is_ours()).context("the exchange is one of the arms")?;
     let machine = machine::describe(ours.database.as_deref().unwrap_or_default()).await?;
     println!("{machine}");
-    let mut probe = probe::Probe::new(ours, folder.path()).await?;
+    let mut probe = probe::CommitProbe::new(ours, folder.path()).await?;
     // Warm up caches, prepared statements and connections of every arm before the first round.
     let mut next = 0;
     for place in &places {
@@ -147,11 +147,11 @@ pub async fn run(settings: &Settings) -> Result<()> {
     }
     probe.stop().await?;
 
-    let (events_per_second, events) = recovery::measure(settings, folder.path()).await?;
+    let (events_per_second, events) = recovery::measure_recovery(settings, folder.path()).await?;
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
-    telemetry::measure(settings, folder.path(), &mut figures).await?;
-    figures.set("recover.seconds_per_million_events", recover::measure(settings, folder.path()).await?);
+    telemetry::measure_telemetry(settings, folder.path(), &mut figures).await?;
+    figures.set("recover.seconds_per_million_events", recover::measure_recover(settings, folder.path()).await?);
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
     figures.set("core.p50_ns", core.p50_ns);
@@ -170,7 +170,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
 impl Open {
     async fn run(
         &self,
-        place: &arm::Place,
+        place: &arm::ArmPlace,
         credentials: &[Credentials],
         workload: Workload,
         rate: f64,

@@ -1,8 +1,8 @@
 //! This module probes the cost of one commit of the journal and one fdatasync on an idle machine: the lower bound of every
 //! acknowledgement. It runs the same statement on the same PostgreSQL from one client. It must not run under load.
 
-use super::arm::Place;
-use crate::stage::{Exchange, exchange_binary};
+use super::arm::ArmPlace;
+use crate::stage::{StagedExchange, exchange_binary};
 use anyhow::{Result, ensure};
 use exchange::db::{head, journal};
 use exchange_core::batch;
@@ -22,7 +22,7 @@ const PAGE: [u8; 8192] = [0; 8192];
 /// Events of the probe's batch: about as many as one order produces.
 const EVENTS: usize = 2;
 
-pub struct Probe {
+pub struct CommitProbe {
     connection: PgConnection,
     epoch: i64,
     sequence: i64,
@@ -30,13 +30,13 @@ pub struct Probe {
     file: File,
 }
 
-impl Probe {
+impl CommitProbe {
     /// Prepares a journal in a separate database on the exchange's server.
-    pub async fn new(ours: &Place, folder: &Path) -> Result<Self> {
+    pub async fn new(ours: &ArmPlace, folder: &Path) -> Result<Self> {
         let database = ours.create_database("probe").await?;
-        Exchange::new(exchange_binary()?, folder, &database, None).migrate().await?;
+        StagedExchange::new(exchange_binary()?, folder, &database, None).migrate().await?;
         let mut connection = PgConnection::connect(&database).await?;
-        let head = head::read(&mut connection).await?;
+        let head = head::read_head(&mut connection).await?;
         let mut payload = Vec::new();
         batch::encode(&vec![Event::Clock(1_700_000_000_000_000); EVENTS], &mut payload);
         let file = File::create(folder.join("fdatasync"))?;
@@ -56,7 +56,7 @@ impl Probe {
                 payload: &self.payload,
             };
             let begun = Instant::now();
-            ensure!(journal::append(&mut self.connection, append).await?, "the probe lost its journal");
+            ensure!(journal::append_batch(&mut self.connection, append).await?, "the probe lost its journal");
             latency.record(begun.elapsed().as_nanos() as u64)?;
             self.sequence = last;
         }

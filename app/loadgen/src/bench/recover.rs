@@ -1,10 +1,10 @@
 //! This module measures `exchange recover`: a journal is shipped to object storage, then built into a new database. It must not read
 //! the bucket itself.
 
-use super::Settings;
+use super::BenchSettings;
 use super::arm::postgres_options;
 use super::recovery::fill;
-use crate::stage::{Exchange, exchange_binary};
+use crate::stage::{StagedExchange, exchange_binary};
 use anyhow::{Result, ensure};
 use local_parts::{ObjectStore, Postgres};
 use std::path::Path;
@@ -17,12 +17,12 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Seconds from the start of the command to its end, for a million events: list, download, verify, fold and write all of them,
 /// because the bucket has no snapshot.
-pub async fn measure(settings: &Settings, folder: &Path) -> Result<f64> {
+pub async fn measure_recover(settings: &BenchSettings, folder: &Path) -> Result<f64> {
     let (postgres, store) = (Postgres::start(postgres_options()).await?, ObjectStore::start().await?);
     store.create_bucket(BUCKET).await?;
     let storage = Some((store.access(), BUCKET));
     let lost = postgres.create_database("lost").await?;
-    let exchange = Exchange::new(exchange_binary()?, folder, &lost, storage);
+    let exchange = StagedExchange::new(exchange_binary()?, folder, &lost, storage);
     exchange.migrate().await?;
     fill(&lost, settings.seed, settings.recovery_events).await?;
     let server = exchange.serve("shipping").await?;
@@ -34,7 +34,7 @@ pub async fn measure(settings: &Settings, folder: &Path) -> Result<f64> {
     let shipped = server.metric("exchange_ship_sequence").await?;
     server.stop().await?;
     let found = postgres.create_database("found").await?;
-    let exchange = Exchange::new(exchange_binary()?, folder, &found, storage);
+    let exchange = StagedExchange::new(exchange_binary()?, folder, &found, storage);
     let begun = Instant::now();
     exchange.recover().await?;
     Ok(begun.elapsed().as_secs_f64() * 1e6 / shipped)

@@ -1,12 +1,12 @@
 //! This module measures how fast a starting server replays its journal from PostgreSQL, from the server's own metrics. It must
 //! not replay itself.
 
-use super::Settings;
+use super::BenchSettings;
 use super::arm::postgres_options;
-use crate::core_bench::stream::{START, Stream};
+use crate::core_bench::stream::{CommandStream, START};
 use crate::core_bench::{BATCH, WARM};
 use crate::foundation::lay;
-use crate::stage::{Exchange, exchange_binary};
+use crate::stage::{StagedExchange, exchange_binary};
 use anyhow::{Result, ensure};
 use exchange::db::{head, journal};
 use exchange_core::batch;
@@ -16,10 +16,10 @@ use sqlx::{Connection, Executor, PgConnection};
 use std::path::Path;
 
 /// Events per second of a server's start, and their number.
-pub async fn measure(settings: &Settings, folder: &Path) -> Result<(f64, f64)> {
+pub async fn measure_recovery(settings: &BenchSettings, folder: &Path) -> Result<(f64, f64)> {
     let postgres = Postgres::start(postgres_options()).await?;
     let database = postgres.create_database("recovery").await?;
-    let exchange = Exchange::new(exchange_binary()?, folder, &database, None);
+    let exchange = StagedExchange::new(exchange_binary()?, folder, &database, None);
     exchange.migrate().await?;
     fill(&database, settings.seed, settings.recovery_events).await?;
     let server = exchange.serve("recovery").await?;
@@ -35,9 +35,9 @@ pub(super) async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
     // This setting only accelerates writing the test data; nothing is measured here.
     connection.execute("SET synchronous_commit = off").await?;
-    let head = head::read(&mut connection).await?;
+    let head = head::read_head(&mut connection).await?;
     let (mut pending, mut payload, mut written) = (Vec::new(), Vec::new(), head.last_seq);
-    let mut stream = Stream::new(lay(u32::MAX, START, &mut pending)?, seed);
+    let mut stream = CommandStream::new(lay(u32::MAX, START, &mut pending)?, seed);
     let mut commands = 0;
     while written < events as i64 {
         for _ in 0..BATCH {
@@ -63,6 +63,6 @@ async fn append(connection: &mut PgConnection, epoch: i64, written: i64, events:
     let last_sequence = written + events.len() as i64;
     let checksum = batch::checksum(payload);
     let append = journal::Append { epoch, previous_sequence: written, last_sequence, checksum, payload };
-    ensure!(journal::append(connection, append).await?, "another process writes the journal");
+    ensure!(journal::append_batch(connection, append).await?, "another process writes the journal");
     Ok(last_sequence)
 }

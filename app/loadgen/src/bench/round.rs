@@ -1,15 +1,15 @@
 //! This module runs one arm's part of a round: both closed loops, and their costs. It must not use another arm.
 
-use super::arm::{Cost, Place};
+use super::arm::{ArmPlace, Cost};
 use super::{FEW, MANY};
 use crate::client::Credentials;
-use crate::load::{self, Measured};
+use crate::load::{self, LoadResult};
 use crate::workload::Workload;
 use anyhow::Result;
 
 pub struct Round {
-    pub few: Measured,
-    pub many: Measured,
+    pub few: LoadResult,
+    pub many: LoadResult,
     /// Until the last acknowledgement of each loop. The worker's time is counted separately.
     pub acknowledged: Cost,
     /// Until the tables contain everything.
@@ -17,7 +17,7 @@ pub struct Round {
 }
 
 /// Orders `first` to `first + 2 * orders`, half over few connections, half over many.
-pub async fn closed(place: &Place, credentials: &[Credentials], workload: Workload, first: u64, orders: u64) -> Result<Round> {
+pub async fn closed(place: &ArmPlace, credentials: &[Credentials], workload: Workload, first: u64, orders: u64) -> Result<Round> {
     let before = place.cost().await?;
     let few = load::closed(place.address, credentials, workload, FEW, first..first + orders).await?;
     let many = load::closed(place.address, credentials, workload, MANY, first + orders..first + 2 * orders).await?;

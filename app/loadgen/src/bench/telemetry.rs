@@ -3,13 +3,13 @@
 //! - Two servers run the same orders in alternating rounds: one logs errors only, one logs at info and samples 1 % of its traces.
 //! - The share is of the server's own processor time, where all of the telemetry is. PostgreSQL's would dilute it.
 
-use super::Settings;
+use super::BenchSettings;
 use super::arm::postgres_options;
 use super::figures::Figures;
 use crate::client::Credentials;
 use crate::load;
 use crate::measure::{median, processor};
-use crate::stage::{Exchange, Server, exchange_binary, scrape, seed_with};
+use crate::stage::{StagedExchange, StagedServer, exchange_binary, scrape, seed_with};
 use crate::workload::Workload;
 use anyhow::{Context, Result};
 use local_parts::{Postgres, TraceReceiver};
@@ -25,11 +25,11 @@ const SCRAPES: usize = 20;
 const ROUNDS: usize = 6;
 
 struct Observed {
-    server: Server,
+    server: StagedServer,
     _postgres: Postgres,
 }
 
-pub async fn measure(settings: &Settings, folder: &Path, figures: &mut Figures) -> Result<()> {
+pub async fn measure_telemetry(settings: &BenchSettings, folder: &Path, figures: &mut Figures) -> Result<()> {
     let receiver = TraceReceiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let silent = start("silent", folder, &[("LOG_LEVEL", "error")]).await?;
     let exported = [
@@ -71,7 +71,7 @@ pub async fn measure(settings: &Settings, folder: &Path, figures: &mut Figures) 
 async fn start(name: &str, folder: &Path, more: &[(&str, &str)]) -> Result<Observed> {
     let postgres = Postgres::start(postgres_options()).await?;
     let database = postgres.create_database(name).await?;
-    let mut exchange = Exchange::new(exchange_binary()?, folder, &database, None);
+    let mut exchange = StagedExchange::new(exchange_binary()?, folder, &database, None);
     for (setting, value) in more {
         exchange = exchange.set(setting, value);
     }

@@ -1,8 +1,8 @@
 //! This module calls the public API one request at a time, with JSON answers, for the simulator and the crash test. The
 //! benchmark's hot path must not use it.
 
-use super::connection::Connection;
-use super::request::{Credentials, Method, Request, now_milliseconds};
+use super::connection::HttpConnection;
+use super::request::{ApiRequest, Credentials, HttpMethod, now_milliseconds};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The server's answer with a 2xx.
-pub type Reply = Value;
+pub type ApiReply = Value;
 
 /// The reason for a missing answer.
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl std::error::Error for CallError {}
 pub struct Api {
     address: SocketAddr,
     credentials: Option<Credentials>,
-    connection: Option<Connection>,
-    request: Request,
+    connection: Option<HttpConnection>,
+    request: ApiRequest,
 }
 
 impl Api {
     pub fn new(address: SocketAddr, credentials: Option<Credentials>) -> Self {
-        Self { address, credentials, connection: None, request: Request::default() }
+        Self { address, credentials, connection: None, request: ApiRequest::default() }
     }
 
     /// Switches to another server.
@@ -68,7 +68,7 @@ impl Api {
     /// # Errors
     ///
     /// See [`CallError`].
-    pub async fn public(&mut self, path: &str, parameters: &str) -> Result<Reply, CallError> {
+    pub async fn public(&mut self, path: &str, parameters: &str) -> Result<ApiReply, CallError> {
         self.request.public(path, parameters);
         self.send(path, parameters, None).await
     }
@@ -78,15 +78,15 @@ impl Api {
     /// # Errors
     ///
     /// See [`CallError`].
-    pub async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+    pub async fn signed(&mut self, method: HttpMethod, path: &str, parameters: &str) -> Result<ApiReply, CallError> {
         self.send(path, parameters, Some(method)).await
     }
 
-    async fn send(&mut self, path: &str, parameters: &str, signed: Option<Method>) -> Result<Reply, CallError> {
+    async fn send(&mut self, path: &str, parameters: &str, signed: Option<HttpMethod>) -> Result<ApiReply, CallError> {
         // A request that was never sent was not executed.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match timeout(DEADLINE, Connection::open(self.address)).await {
+            None => match timeout(DEADLINE, HttpConnection::open(self.address)).await {
                 Ok(Ok(connection)) => connection,
                 Ok(Err(error)) => return Err(refused(0, error.to_string())),
                 Err(_) => return Err(refused(0, "connecting took too long".into())),
@@ -113,7 +113,7 @@ pub(super) fn refused(status: u16, message: String) -> CallError {
     CallError::Refused { status, code: 0, message, retry_after: None }
 }
 
-pub(super) fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<Reply, CallError> {
+pub(super) fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<ApiReply, CallError> {
     if (200..300).contains(&status) {
         return Ok(body);
     }

@@ -26,7 +26,7 @@ pub struct Response<'a> {
 
 /// An open connection. It must not be used after an error.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HttpConnection {
     stream: TcpStream,
     received: Vec<u8>,
 }
@@ -39,7 +39,7 @@ struct Head {
     length: usize,
 }
 
-impl Connection {
+impl HttpConnection {
     /// Connects.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod connection;
 mod request;
 mod socket;
 
-pub use api::{Api, CallError, Reply};
-pub use connection::{Connection, Response};
-pub use request::{Credentials, Method, Request, now_milliseconds};
-pub use socket::Socket;
+pub use api::{Api, ApiReply, CallError};
+pub use connection::{HttpConnection, Response};
+pub use request::{ApiRequest, Credentials, HttpMethod, now_milliseconds};
+pub use socket::AccountSocket;

@@ -48,13 +48,13 @@ impl Credentials {
 
 /// The API's methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum HttpMethod {
     Get,
     Post,
     Delete,
 }
 
-impl Method {
+impl HttpMethod {
     const fn text(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -66,21 +66,28 @@ impl Method {
 
 /// Builds requests one after the other in reused buffers.
 #[derive(Debug, Default)]
-pub struct Request {
+pub struct ApiRequest {
     bytes: Vec<u8>,
     parameters: Vec<u8>,
 }
 
-impl Request {
+impl ApiRequest {
     /// A request without a key. `parameters` are encoded already (`symbol=BTCUSDT&limit=5`).
     pub fn public(&mut self, path: &str, parameters: &str) -> &[u8] {
         self.parameters.clear();
         self.parameters.extend_from_slice(parameters.as_bytes());
-        self.finish(Method::Get, path, None)
+        self.finish(HttpMethod::Get, path, None)
     }
 
     /// A signed request at `timestamp` (ms). A POST carries its parameters in the body, the others in the query.
-    pub fn signed(&mut self, method: Method, path: &str, parameters: &str, credentials: &Credentials, timestamp: u64) -> &[u8] {
+    pub fn signed(
+        &mut self,
+        method: HttpMethod,
+        path: &str,
+        parameters: &str,
+        credentials: &Credentials,
+        timestamp: u64,
+    ) -> &[u8] {
         self.parameters.clear();
         self.parameters.extend_from_slice(parameters.as_bytes());
         if !parameters.is_empty() {
@@ -94,13 +101,13 @@ impl Request {
         self.finish(method, path, Some(credentials))
     }
 
-    fn finish(&mut self, method: Method, path: &str, credentials: Option<&Credentials>) -> &[u8] {
+    fn finish(&mut self, method: HttpMethod, path: &str, credentials: Option<&Credentials>) -> &[u8] {
         let Self { bytes, parameters } = self;
         bytes.clear();
         bytes.extend_from_slice(method.text().as_bytes());
         bytes.push(b' ');
         bytes.extend_from_slice(path.as_bytes());
-        let in_body = method == Method::Post;
+        let in_body = method == HttpMethod::Post;
         if !in_body && !parameters.is_empty() {
             bytes.push(b'?');
             bytes.extend_from_slice(parameters);
@@ -139,8 +146,8 @@ mod tests {
         let secret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
         let credentials = Credentials::new(key, secret).unwrap();
         let parameters = "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000";
-        let mut request = Request::default();
-        let bytes = request.signed(Method::Post, "/api/v3/order", parameters, &credentials, 1_499_827_319_559);
+        let mut request = ApiRequest::default();
+        let bytes = request.signed(HttpMethod::Post, "/api/v3/order", parameters, &credentials, 1_499_827_319_559);
         let text = std::str::from_utf8(bytes).unwrap();
         assert!(text.ends_with("&signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"), "{text}");
         assert!(text.starts_with("POST /api/v3/order HTTP/1.1\r\n") && text.contains(&format!("X-MBX-APIKEY: {key}\r\n")));

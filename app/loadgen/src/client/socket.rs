@@ -1,7 +1,7 @@
 //! This module calls the WebSocket API one request at a time, for the simulator. It must not be used by the benchmark's hot path.
 
-use super::api::{CallError, DEADLINE, Reply, judge, refused};
-use super::request::{Credentials, Method, now_milliseconds};
+use super::api::{ApiReply, CallError, DEADLINE, judge, refused};
+use super::request::{Credentials, HttpMethod, now_milliseconds};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
@@ -11,26 +11,26 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Methods of the REST API and their names in the WebSocket API.
-const METHODS: [(Method, &str, &str); 7] = [
-    (Method::Post, "/api/v3/order", "order.place"),
-    (Method::Delete, "/api/v3/order", "order.cancel"),
-    (Method::Post, "/api/v3/order/cancelReplace", "order.cancelReplace"),
-    (Method::Get, "/api/v3/openOrders", "openOrders.status"),
-    (Method::Delete, "/api/v3/openOrders", "openOrders.cancelAll"),
-    (Method::Post, "/api/v3/orderList/oco", "orderList.place.oco"),
-    (Method::Delete, "/api/v3/orderList", "orderList.cancel"),
+const METHODS: [(HttpMethod, &str, &str); 7] = [
+    (HttpMethod::Post, "/api/v3/order", "order.place"),
+    (HttpMethod::Delete, "/api/v3/order", "order.cancel"),
+    (HttpMethod::Post, "/api/v3/order/cancelReplace", "order.cancelReplace"),
+    (HttpMethod::Get, "/api/v3/openOrders", "openOrders.status"),
+    (HttpMethod::Delete, "/api/v3/openOrders", "openOrders.cancelAll"),
+    (HttpMethod::Post, "/api/v3/orderList/oco", "orderList.place.oco"),
+    (HttpMethod::Delete, "/api/v3/orderList", "orderList.cancel"),
 ];
 
 /// One account's access through one connection, opened on demand.
 #[derive(Debug)]
-pub struct Socket {
+pub struct AccountSocket {
     address: SocketAddr,
     credentials: Credentials,
     connection: Option<WebSocketStream<TcpStream>>,
     number: u64,
 }
 
-impl Socket {
+impl AccountSocket {
     pub const fn new(address: SocketAddr, credentials: Credentials) -> Self {
         Self { address, credentials, connection: None, number: 0 }
     }
@@ -40,7 +40,7 @@ impl Socket {
     /// # Errors
     ///
     /// See [`CallError`].
-    pub async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+    pub async fn signed(&mut self, method: HttpMethod, path: &str, parameters: &str) -> Result<ApiReply, CallError> {
         let row = METHODS.iter().find(|row| (row.0, row.1) == (method, path));
         let Some((_, _, name)) = row else {
             return Err(refused(0, format!("{path} has no method in the WebSocket API")));

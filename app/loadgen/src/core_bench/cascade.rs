@@ -25,7 +25,7 @@ const CENT: Price = SCALE / 100;
 
 /// Processor time of the large cascade in milliseconds, and its ratio to the small one's.
 #[derive(Debug, Clone, Copy)]
-pub struct Figures {
+pub struct CascadeFigures {
     pub large_ms: f64,
     pub large_over_small: f64,
 }
@@ -35,14 +35,14 @@ const LARGE_RUNS: usize = 20;
 const SMALL_RUNS: usize = 200;
 
 /// Medians over `rounds`, alternating the two cascades.
-pub fn run(rounds: usize) -> Result<Figures> {
+pub fn run(rounds: usize) -> Result<CascadeFigures> {
     let (small, large) = (before(SMALL)?, before(LARGE)?);
     let (mut small_ms, mut large_ms) = (Vec::new(), Vec::new());
     for _ in 0..rounds.max(3) {
         small_ms.push(cascades(&small, SMALL, SMALL_RUNS)?);
         large_ms.push(cascades(&large, LARGE, LARGE_RUNS)?);
     }
-    Ok(Figures { large_ms: median(&large_ms), large_over_small: median(&large_ms) / median(&small_ms) })
+    Ok(CascadeFigures { large_ms: median(&large_ms), large_over_small: median(&large_ms) / median(&small_ms) })
 }
 
 /// Milliseconds of this thread's processor time for one cascade, the mean of `runs`.

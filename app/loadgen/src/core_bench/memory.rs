@@ -1,7 +1,7 @@
 //! This module measures the memory of a resting order: a million of them, in a separate process. It must not estimate from type
 //! sizes.
 
-use super::stream::{self, Stream};
+use super::stream::{self, CommandStream};
 use crate::foundation;
 use crate::measure::memory::resident;
 use anyhow::{Context, Result, ensure};
@@ -17,7 +17,7 @@ const TICKS: i64 = 5_000;
 ///
 /// The caller's process must have done nothing else: memory retained by the allocator would hide the growth.
 pub fn bytes_per_resting_order(seed: u64, orders: usize) -> Result<f64> {
-    let mut generator = Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
+    let mut generator = CommandStream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     let before = resident()?;
     for _ in 0..orders {
         let command = generator.resting(TICKS)?;

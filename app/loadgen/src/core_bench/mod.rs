@@ -35,7 +35,7 @@ impl Size {
 
 /// Medians over the rounds.
 #[derive(Debug, Clone, Copy)]
-pub struct Figures {
+pub struct CoreFigures {
     /// Million operations per second of processor time.
     pub mops_per_cpu_second: f64,
     /// Latency of one decision, from a separate pass that times each decision.
@@ -113,8 +113,8 @@ fn replay(mut state: State, batches: &[Vec<u8>]) -> Result<f64> {
 }
 
 /// Runs the measurement.
-pub fn run(seed: u64, size: Size) -> Result<Figures> {
-    let mut generator = stream::Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
+pub fn run(seed: u64, size: Size) -> Result<CoreFigures> {
+    let mut generator = stream::CommandStream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     for _ in 0..WARM {
         let command = generator.resting(1_000)?;
         generator.apply(&command)?;
@@ -138,7 +138,7 @@ pub fn run(seed: u64, size: Size) -> Result<Figures> {
         replays.push(kept.events as f64 / replay(warm.clone(), &kept.batches)? / 1e6);
     }
     let commands = commands.len() as f64;
-    Ok(Figures {
+    Ok(CoreFigures {
         mops_per_cpu_second: median(&rates),
         p50_ns: median(&p50),
         p99_ns: median(&p99),

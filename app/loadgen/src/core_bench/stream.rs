@@ -27,7 +27,7 @@ fn client_id(random: &mut Random) -> Result<ClientId> {
 }
 
 /// Creates commands and holds the state after them.
-pub struct Stream {
+pub struct CommandStream {
     state: State,
     random: Random,
     mids: [Price; MARKETS.len()],
@@ -36,7 +36,7 @@ pub struct Stream {
     events: Vec<Event>,
 }
 
-impl Stream {
+impl CommandStream {
     pub fn new(state: State, seed: u64) -> Self {
         let mids = MARKETS.map(|(_, price)| price * SCALE);
         Self { state, random: Random::new(seed), mids, open: Vec::new(), events: Vec::new() }

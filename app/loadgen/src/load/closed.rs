@@ -1,6 +1,6 @@
 //! This module is the closed loop: every connection sends its next order after the answer to the last one. It must not pause.
 
-use super::{Measured, Sender, histogram};
+use super::{LoadResult, Sender, histogram};
 use crate::client::Credentials;
 use crate::workload::Workload;
 use anyhow::Result;
@@ -21,7 +21,7 @@ pub async fn run(
     workload: Workload,
     connections: usize,
     numbers: Range<u64>,
-) -> Result<Measured> {
+) -> Result<LoadResult> {
     let opening = (0..connections).map(|_| Sender::open(address, credentials, workload));
     let senders = try_join_all(opening).await?;
     let (next, latency) = (Cell::new(numbers.start), RefCell::new(histogram()?));
@@ -39,5 +39,5 @@ pub async fn run(
         }
     });
     try_join_all(sending).await?;
-    Ok(Measured { elapsed: begun.elapsed(), orders: numbers.end - numbers.start, latency: latency.into_inner() })
+    Ok(LoadResult { elapsed: begun.elapsed(), orders: numbers.end - numbers.start, latency: latency.into_inner() })
 }

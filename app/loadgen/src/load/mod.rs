@@ -7,7 +7,7 @@ mod open;
 pub use closed::run as closed;
 pub use open::run as open;
 
-use crate::client::{Connection, Credentials, Method, Request, now_milliseconds};
+use crate::client::{ApiRequest, Credentials, HttpConnection, HttpMethod, now_milliseconds};
 use crate::workload::{ACCOUNTS, Workload, key};
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
@@ -20,7 +20,7 @@ const LATENCY_MAX: u64 = 120_000_000;
 
 /// The result of a run.
 #[derive(Debug)]
-pub struct Measured {
+pub struct LoadResult {
     /// From the first request to the last answer.
     pub elapsed: Duration,
     pub orders: u64,
@@ -28,7 +28,7 @@ pub struct Measured {
     pub latency: Histogram<u64>,
 }
 
-impl Measured {
+impl LoadResult {
     pub fn rate(&self) -> f64 {
         self.orders as f64 / self.elapsed.as_secs_f64()
     }
@@ -50,17 +50,17 @@ pub fn credentials() -> Result<Vec<Credentials>> {
 
 /// A connection with its buffers.
 struct Sender<'a> {
-    connection: Connection,
+    connection: HttpConnection,
     credentials: &'a [Credentials],
     workload: Workload,
-    request: Request,
+    request: ApiRequest,
     parameters: String,
 }
 
 impl<'a> Sender<'a> {
     async fn open(address: SocketAddr, credentials: &'a [Credentials], workload: Workload) -> Result<Self> {
-        let connection = Connection::open(address).await.context("connecting to the server under load")?;
-        Ok(Self { connection, credentials, workload, request: Request::default(), parameters: String::with_capacity(256) })
+        let connection = HttpConnection::open(address).await.context("connecting to the server under load")?;
+        Ok(Self { connection, credentials, workload, request: ApiRequest::default(), parameters: String::with_capacity(256) })
     }
 
     /// Sends order `number` and waits for its acknowledgement. Any status except 200 ends the run: every order must be accepted.
@@ -68,7 +68,7 @@ impl<'a> Sender<'a> {
         let order = self.workload.order(number);
         order.parameters(&mut self.parameters);
         let credentials = &self.credentials[order.account as usize];
-        let bytes = self.request.signed(Method::Post, PATH, &self.parameters, credentials, now_milliseconds());
+        let bytes = self.request.signed(HttpMethod::Post, PATH, &self.parameters, credentials, now_milliseconds());
         let response = self.connection.ask(bytes).await.with_context(|| format!("sending order {number}"))?;
         if response.status != 200 {
             bail!("order {number} was answered {}: {}", response.status, String::from_utf8_lossy(response.body));

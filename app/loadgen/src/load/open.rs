@@ -2,7 +2,7 @@
 //! an order was due, so that a slow server receives no fewer requests and its delays are counted (coordinated omission). The rate
 //! must not adapt.
 
-use super::{Measured, Sender, histogram};
+use super::{LoadResult, Sender, histogram};
 use crate::client::Credentials;
 use crate::workload::Workload;
 use anyhow::Result;
@@ -26,7 +26,7 @@ pub async fn run(
     connections: usize,
     rate: f64,
     numbers: Range<u64>,
-) -> Result<Measured> {
+) -> Result<LoadResult> {
     let opening = (0..connections).map(|_| Sender::open(address, credentials, workload));
     let senders = try_join_all(opening).await?;
     let (next, latency) = (Cell::new(0), RefCell::new(histogram()?));
@@ -47,7 +47,7 @@ pub async fn run(
         }
     });
     try_join_all(sending).await?;
-    Ok(Measured { elapsed: begun.elapsed(), orders, latency: latency.into_inner() })
+    Ok(LoadResult { elapsed: begun.elapsed(), orders, latency: latency.into_inner() })
 }
 
 /// Issues a permit for each order at its due time from a dedicated thread: the runtime's timer has a resolution of whole

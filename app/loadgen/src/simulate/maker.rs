@@ -1,8 +1,8 @@
 //! This module is a market maker: a ladder of limit orders per side on every market, moved with the fair price. It must not trade
 //! actively.
 
-use super::market::{Market, text};
-use super::participant::{Answer, Participant};
+use super::market::{MarketView, text};
+use super::participant::{CallResult, Participant};
 use exchange_core::money::{Price, parse};
 use serde_json::Value;
 use std::time::Duration;
@@ -44,7 +44,7 @@ enum Step {
 }
 
 /// Wanted prices, best first.
-fn ladder(market: &Market, fair: f64, buy: bool, levels: impl Iterator<Item = usize>) -> Vec<Price> {
+fn ladder(market: &MarketView, fair: f64, buy: bool, levels: impl Iterator<Item = usize>) -> Vec<Price> {
     let gap = (fair * GAP).max(market.tick as f64);
     let prices = levels.map(|level| {
         let distance = fair * HALF_SPREAD + level as f64 * gap;
@@ -54,7 +54,7 @@ fn ladder(market: &Market, fair: f64, buy: bool, levels: impl Iterator<Item = us
 }
 
 /// The most urgent action: cancel a misplaced order, or place a missing one.
-fn step(market: &Market, fair: f64, standing: &[Standing], levels: impl Iterator<Item = usize> + Clone) -> Step {
+fn step(market: &MarketView, fair: f64, standing: &[Standing], levels: impl Iterator<Item = usize> + Clone) -> Step {
     let tolerance = ((fair * GAP) as Price / 2).max(market.tick);
     let near = |one: Price, other: Price| (one - other).abs() <= tolerance;
     let wanted: Vec<(bool, Price)> = [true, false]
@@ -106,7 +106,7 @@ impl Maker {
             Step::Cancel(order) => {
                 self.standing[market].retain(|other| *other != order);
                 let parameters = format!("symbol={}&orderId={}", rules.symbol, order.id);
-                if matches!(self.participant.delete("/api/v3/order", &parameters).await, Answer::Lost) {
+                if matches!(self.participant.delete("/api/v3/order", &parameters).await, CallResult::Lost) {
                     self.looked[market] = None;
                 }
                 return true;
@@ -120,12 +120,12 @@ impl Maker {
             }
         };
         match self.participant.post(path, &parameters).await {
-            Answer::Done(reply) => {
+            CallResult::Done(reply) => {
                 let placed = if reply["newOrderResponse"].is_object() { &reply["newOrderResponse"] } else { &reply };
                 self.standing[market].extend(standing(placed));
             }
             // After a partial failure too, read the open orders again.
-            Answer::Refused | Answer::Lost => self.looked[market] = None,
+            CallResult::Refused | CallResult::Lost => self.looked[market] = None,
         }
         true
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_ladder_is_built_held_and_moved() {
-        let market = Market {
+        let market = MarketView {
             symbol: "BTCUSDT".into(),
             tick: SCALE / 100,
             step: 1_000,

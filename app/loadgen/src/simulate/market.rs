@@ -9,7 +9,7 @@ const OPENING: [(&str, i64); 5] = [("BTC", 60_000), ("ETH", 3_000), ("BNB", 600)
 const OPENING_OF_OTHERS: i64 = 100;
 
 #[derive(Debug, Clone)]
-pub(super) struct Market {
+pub(super) struct MarketView {
     pub symbol: String,
     pub tick: Price,
     pub step: Quantity,
@@ -20,7 +20,7 @@ pub(super) struct Market {
     pub opening: Price,
 }
 
-impl Market {
+impl MarketView {
     /// Parses one entry of exchangeInfo's `symbols`; uses the last price if there is one.
     pub fn read(symbol: &str, rules: &Value, last: Option<&str>) -> Result<Self> {
         let filter = |kind: &str, field: &str| -> Result<i64> {
@@ -72,7 +72,7 @@ mod tests {
             {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"},
             {"filterType": "LOT_SIZE", "stepSize": "0.00001000", "minQty": "0.00001000"},
             {"filterType": "NOTIONAL", "minNotional": "5.00000000"}]});
-        let market = Market::read("BTCUSDT", &rules, None).unwrap();
+        let market = MarketView::read("BTCUSDT", &rules, None).unwrap();
         assert_eq!(market.opening, 60_000 * SCALE);
         let price = market.price(60_000.017 * SCALE as f64);
         assert_eq!(text(price), "60000.01000000");
@@ -81,6 +81,6 @@ mod tests {
             assert_eq!(quantity % market.step, 0);
             assert!(exchange_core::money::notional(price, quantity) >= i128::from(market.min_notional), "{value}");
         }
-        assert_eq!(Market::read("BTCUSDT", &rules, Some("61000.5")).unwrap().opening, 6_100_050_000_000);
+        assert_eq!(MarketView::read("BTCUSDT", &rules, Some("61000.5")).unwrap().opening, 6_100_050_000_000);
     }
 }

@@ -15,12 +15,12 @@ mod setup;
 mod taker;
 mod watch;
 
-pub use setup::{Account, Settings};
+pub use setup::{SimulatedAccount, SimulationSettings};
 
-use crate::client::Socket;
+use crate::client::AccountSocket;
 use crate::random::Random;
 use anyhow::{Result, ensure};
-use participant::{Access, Participant, Shared};
+use participant::{Access, Participant, SharedMarket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,7 +35,7 @@ const REPORT: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// Returns an error if the settings are invalid. An unreachable server is retried.
-pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(settings: SimulationSettings, stop: impl Future<Output = ()>) -> Result<()> {
     ensure!(settings.accounts.len() >= 2, "the simulator needs at least two accounts, a maker's and a taker's");
     tokio::pin!(stop);
     let markets = tokio::select! {
@@ -43,7 +43,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         () = &mut stop => return Ok(()),
     };
     let mut random = Random::new(settings.seed);
-    let shared = Arc::new(Shared::new(markets, random.fork()));
+    let shared = Arc::new(SharedMarket::new(markets, random.fork()));
     let takers = (settings.accounts.len() / 3).max(1);
     let makers = settings.accounts.len() - takers;
     let mut tasks = tokio::task::JoinSet::new();
@@ -53,14 +53,14 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         // Every second participant trades over the WebSocket API.
         let credentials = account.credentials()?;
         let access = match settings.ws_api.filter(|_| number % 2 == 1) {
-            Some(address) => Access::Socket(Box::new(Socket::new(address, credentials))),
+            Some(address) => Access::Socket(Box::new(AccountSocket::new(address, credentials))),
             None => Access::rest(settings.address, credentials),
         };
         let participant = Participant::new(access, account, Arc::clone(&shared), random.fork(), pause);
         if number < makers {
             tasks.spawn(maker::Maker::new(participant, number, makers).run());
         } else {
-            tasks.spawn(taker::Taker::new(participant).run());
+            tasks.spawn(taker::SimulatedTaker::new(participant).run());
         }
     }
     if let Some(address) = settings.streams {

@@ -2,9 +2,9 @@
 //! must not contain a strategy.
 
 use super::fair::Fair;
-use super::market::Market;
-use super::setup::Account;
-use crate::client::{Api, CallError, Credentials, Method, Reply, Socket};
+use super::market::MarketView;
+use super::setup::SimulatedAccount;
+use crate::client::{AccountSocket, Api, ApiReply, CallError, Credentials, HttpMethod};
 use crate::random::Random;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,14 +20,14 @@ const LIMITED: [i64; 2] = [-1003, -1015];
 const LIMITED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Shared by all participants.
-pub(super) struct Shared {
-    pub markets: Vec<Market>,
+pub(super) struct SharedMarket {
+    pub markets: Vec<MarketView>,
     fair: Mutex<Fair>,
     pub counters: Counters,
 }
 
-impl Shared {
-    pub fn new(markets: Vec<Market>, random: Random) -> Self {
+impl SharedMarket {
+    pub fn new(markets: Vec<MarketView>, random: Random) -> Self {
         let opening = markets.iter().map(|market| market.opening as f64).collect();
         Self { markets, fair: Mutex::new(Fair::new(opening, random)), counters: Counters::default() }
     }
@@ -56,8 +56,8 @@ impl Counters {
 }
 
 /// Outcome of a call.
-pub(super) enum Answer {
-    Done(Reply),
+pub(super) enum CallResult {
+    Done(ApiReply),
     /// The exchange refused the call.
     Refused,
     /// The exchange was unreachable or slow: read the open orders again.
@@ -67,7 +67,7 @@ pub(super) enum Answer {
 /// How a participant reaches the exchange.
 pub(super) enum Access {
     Rest(Box<Api>),
-    Socket(Box<Socket>),
+    Socket(Box<AccountSocket>),
 }
 
 impl Access {
@@ -75,7 +75,7 @@ impl Access {
         Self::Rest(Box::new(Api::new(address, Some(credentials))))
     }
 
-    async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+    async fn signed(&mut self, method: HttpMethod, path: &str, parameters: &str) -> Result<ApiReply, CallError> {
         match self {
             Self::Rest(api) => api.signed(method, path, parameters).await,
             Self::Socket(socket) => socket.signed(method, path, parameters).await,
@@ -85,7 +85,7 @@ impl Access {
 
 pub(super) struct Participant {
     pub name: String,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedMarket>,
     pub random: Random,
     access: Access,
     pause: Duration,
@@ -93,7 +93,7 @@ pub(super) struct Participant {
 }
 
 impl Participant {
-    pub fn new(access: Access, account: &Account, shared: Arc<Shared>, random: Random, pause: Duration) -> Self {
+    pub fn new(access: Access, account: &SimulatedAccount, shared: Arc<SharedMarket>, random: Random, pause: Duration) -> Self {
         Self { name: account.name.clone(), shared, random, access, pause, patience: PATIENCE.0 }
     }
 
@@ -107,24 +107,24 @@ impl Participant {
         self.random.below(self.shared.markets.len() as u64) as usize
     }
 
-    pub async fn post(&mut self, path: &str, parameters: &str) -> Answer {
-        self.call(Method::Post, path, parameters).await
+    pub async fn post(&mut self, path: &str, parameters: &str) -> CallResult {
+        self.call(HttpMethod::Post, path, parameters).await
     }
 
-    pub async fn delete(&mut self, path: &str, parameters: &str) -> Answer {
-        self.call(Method::Delete, path, parameters).await
+    pub async fn delete(&mut self, path: &str, parameters: &str) -> CallResult {
+        self.call(HttpMethod::Delete, path, parameters).await
     }
 
     /// Reads the account's open orders on a market, and retries until the exchange answers.
-    pub async fn open_orders(&mut self, market: usize) -> Vec<Reply> {
+    pub async fn open_orders(&mut self, market: usize) -> Vec<ApiReply> {
         let parameters = format!("symbol={}", self.shared.markets[market].symbol);
         loop {
-            match self.call(Method::Get, "/api/v3/openOrders", &parameters).await {
-                Answer::Done(Reply::Array(orders)) => return orders,
-                Answer::Done(_) => return Vec::new(),
+            match self.call(HttpMethod::Get, "/api/v3/openOrders", &parameters).await {
+                CallResult::Done(ApiReply::Array(orders)) => return orders,
+                CallResult::Done(_) => return Vec::new(),
                 // A refused read means "too fast" or a key that is not known yet: both are temporary.
-                Answer::Refused => sleep(LIMITED_PAUSE).await,
-                Answer::Lost => {}
+                CallResult::Refused => sleep(LIMITED_PAUSE).await,
+                CallResult::Lost => {}
             }
         }
     }
@@ -140,7 +140,7 @@ impl Participant {
         }
     }
 
-    async fn call(&mut self, method: Method, path: &str, parameters: &str) -> Answer {
+    async fn call(&mut self, method: HttpMethod, path: &str, parameters: &str) -> CallResult {
         let counters = &self.shared.counters;
         match self.access.signed(method, path, parameters).await {
             Ok(reply) => {
@@ -149,17 +149,17 @@ impl Participant {
                     self.patience = PATIENCE.0;
                     tracing::info!(participant = self.name, "the exchange is reachable again");
                 }
-                Answer::Done(reply)
+                CallResult::Done(reply)
             }
             Err(CallError::Refused { code, retry_after, .. }) if LIMITED.contains(&code) => {
                 counters.refused.fetch_add(1, Relaxed);
                 sleep(retry_after.map_or(LIMITED_PAUSE, Duration::from_secs)).await;
-                Answer::Refused
+                CallResult::Refused
             }
             Err(CallError::Refused { status, code, message, .. }) if (400..500).contains(&status) => {
                 counters.refused.fetch_add(1, Relaxed);
                 tracing::debug!(participant = self.name, path, parameters, status, code, message, "refused");
-                Answer::Refused
+                CallResult::Refused
             }
             Err(error) => {
                 counters.unreachable.fetch_add(1, Relaxed);
@@ -168,7 +168,7 @@ impl Participant {
                 }
                 sleep(self.patience).await;
                 self.patience = (self.patience * 2).min(PATIENCE.1);
-                Answer::Lost
+                CallResult::Lost
             }
         }
     }

@@ -1,7 +1,7 @@
 //! This module has the settings of the simulator, and the data that it reads from the exchange before it trades. It must not send
 //! an order.
 
-use super::market::Market;
+use super::market::MarketView;
 use crate::client::{Api, Credentials};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -14,34 +14,34 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// An account of the simulator, as in the accounts file.
 #[derive(Clone, Deserialize)]
-pub struct Account {
+pub struct SimulatedAccount {
     pub name: String,
     pub api_key: String,
     pub secret_key: String,
 }
 
-impl Account {
+impl SimulatedAccount {
     pub fn credentials(&self) -> Result<Credentials> {
         Credentials::new(&self.api_key, &self.secret_key).with_context(|| format!("the key of account {}", self.name))
     }
 }
 
 /// The settings of a run.
-pub struct Settings {
+pub struct SimulationSettings {
     /// The API's listener.
     pub address: SocketAddr,
     /// The WebSocket API's listener; `None`: everybody trades over REST.
     pub ws_api: Option<SocketAddr>,
     /// The listener of market streams; `None`: nobody reads them.
     pub streams: Option<SocketAddr>,
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<SimulatedAccount>,
     pub symbols: Vec<String>,
     /// Orders and cancels per second, all participants together.
     pub rate: f64,
     pub seed: u64,
 }
 
-impl Settings {
+impl SimulationSettings {
     /// `endpoints` is the file written by `make run` with the API's address; `accounts` is a list of `{"name", "api_key",
     /// "secret_key"}`.
     ///
@@ -83,7 +83,7 @@ fn socket_address(url: &str) -> Result<SocketAddr> {
 }
 
 /// The markets' rules and last prices, once the exchange answers.
-pub(super) async fn markets(settings: &Settings) -> Result<Vec<Market>> {
+pub(super) async fn markets(settings: &SimulationSettings) -> Result<Vec<MarketView>> {
     let mut api = Api::new(settings.address, None);
     let mut told = false;
     let information = loop {
@@ -105,7 +105,7 @@ pub(super) async fn markets(settings: &Settings) -> Result<Vec<Market>> {
         };
         let last = api.public("/api/v3/ticker/price", &format!("symbol={symbol}")).await.ok();
         let last = last.as_ref().and_then(|ticker| ticker["price"].as_str());
-        markets.push(Market::read(symbol, rules, last)?);
+        markets.push(MarketView::read(symbol, rules, last)?);
     }
     Ok(markets)
 }

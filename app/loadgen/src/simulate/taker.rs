@@ -2,7 +2,7 @@
 //! price. It must not place a ladder.
 
 use super::market::text;
-use super::participant::{Answer, Participant};
+use super::participant::{CallResult, Participant};
 use std::collections::VecDeque;
 
 /// Value of one order in quote units: minimum and maximum.
@@ -20,12 +20,12 @@ enum Waiting {
     List(u64),
 }
 
-pub(super) struct Taker {
+pub(super) struct SimulatedTaker {
     participant: Participant,
     waiting: Vec<VecDeque<Waiting>>,
 }
 
-impl Taker {
+impl SimulatedTaker {
     pub fn new(participant: Participant) -> Self {
         let markets = participant.shared.markets.len();
         Self { participant, waiting: (0..markets).map(|_| VecDeque::new()).collect() }
@@ -88,7 +88,7 @@ impl Taker {
             _ => format!("type=MARKET&quantity={quantity}"),
         };
         let parameters = format!("symbol={}&side={}&{terms}", rules.symbol, side(buy));
-        if let Answer::Done(reply) = self.participant.post("/api/v3/order", &parameters).await
+        if let CallResult::Done(reply) = self.participant.post("/api/v3/order", &parameters).await
             && matches!(kind, "LIMIT_MAKER" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT")
             && let Some(id) = reply["orderId"].as_u64()
         {
@@ -110,7 +110,7 @@ impl Taker {
             format!("aboveType=LIMIT_MAKER&abovePrice={above}&belowType=STOP_LOSS&belowStopPrice={below}")
         };
         let parameters = format!("symbol={}&side={}&quantity={quantity}&{legs}", rules.symbol, side(buy));
-        if let Answer::Done(reply) = self.participant.post("/api/v3/orderList/oco", &parameters).await
+        if let CallResult::Done(reply) = self.participant.post("/api/v3/orderList/oco", &parameters).await
             && let Some(id) = reply["orderListId"].as_u64()
         {
             self.waiting[market].push_back(Waiting::List(id));

@@ -1,6 +1,6 @@
 //! This module reads the market streams while the simulator trades, and checks that book updates have no gap. It must not trade.
 
-use super::participant::Shared;
+use super::participant::SharedMarket;
 use futures::StreamExt;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Reads the streams of every market, and reconnects without end.
-pub(super) async fn run(address: SocketAddr, shared: Arc<Shared>) {
+pub(super) async fn run(address: SocketAddr, shared: Arc<SharedMarket>) {
     loop {
         if let Err(error) = read(address, &shared).await {
             tracing::debug!(%error, "the streams ended; reconnecting");
@@ -26,7 +26,7 @@ pub(super) async fn run(address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn read(address: SocketAddr, shared: &Shared) -> Result<(), Error> {
+async fn read(address: SocketAddr, shared: &SharedMarket) -> Result<(), Error> {
     let symbols = shared.markets.iter().map(|market| market.symbol.to_lowercase());
     let names: Vec<String> = symbols.flat_map(|symbol| [format!("{symbol}@depth@100ms"), format!("{symbol}@trade")]).collect();
     let url = format!("ws://{address}/stream?streams={}", names.join("/"));

@@ -2,7 +2,7 @@
 //! check the answers.
 
 use super::record::{Log, Record, order_id};
-use crate::client::{Api, CallError, Credentials, Method, Reply};
+use crate::client::{Api, ApiReply, CallError, Credentials, HttpMethod};
 use crate::random::Random;
 use crate::workload::{MARKETS, QUOTE, Workload, key};
 use anyhow::Result;
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Open orders that a client stores for later cancels.
 const REMEMBERED: usize = 50;
 
-pub struct Client {
+pub struct SoakClient {
     account: u32,
     addresses: watch::Receiver<SocketAddr>,
     stopped: watch::Receiver<bool>,
@@ -31,7 +31,7 @@ pub struct Client {
     open: Vec<(usize, u64)>,
 }
 
-impl Client {
+impl SoakClient {
     pub fn new(
         account: u32,
         addresses: watch::Receiver<SocketAddr>,
@@ -83,7 +83,7 @@ impl Client {
     /// True if the exchange was unavailable.
     async fn place(&mut self) -> bool {
         let (parameters, market, client_id) = self.order();
-        match self.api.signed(Method::Post, "/api/v3/order", &parameters).await {
+        match self.api.signed(HttpMethod::Post, "/api/v3/order", &parameters).await {
             Ok(reply) => {
                 self.placed(market, client_id, &reply);
                 false
@@ -95,7 +95,7 @@ impl Client {
     async fn cancel(&mut self) -> bool {
         let Some((market, order)) = self.any_open() else { return false };
         let parameters = format!("symbol={}&orderId={order}", symbol(market));
-        match self.api.signed(Method::Delete, "/api/v3/order", &parameters).await {
+        match self.api.signed(HttpMethod::Delete, "/api/v3/order", &parameters).await {
             Ok(_) => {
                 self.log.add(Record::Canceled { account: self.account, market, order });
                 false
@@ -110,7 +110,7 @@ impl Client {
         // The new order uses the market of the old one, as the API requires.
         let rest = parameters.split_once('&').map_or("", |(_, rest)| rest);
         let parameters = format!("symbol={}&{rest}&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId={order}", symbol(market));
-        match self.api.signed(Method::Post, "/api/v3/order/cancelReplace", &parameters).await {
+        match self.api.signed(HttpMethod::Post, "/api/v3/order/cancelReplace", &parameters).await {
             Ok(reply) => {
                 self.log.add(Record::Canceled { account: self.account, market, order });
                 self.placed(market, client_id, &reply["newOrderResponse"]);
@@ -125,7 +125,7 @@ impl Client {
         (index < self.open.len()).then(|| self.open.swap_remove(index))
     }
 
-    fn placed(&mut self, market: usize, client_id: String, reply: &Reply) {
+    fn placed(&mut self, market: usize, client_id: String, reply: &ApiReply) {
         let order = order_id(reply);
         if matches!(reply["status"].as_str(), Some("NEW" | "PARTIALLY_FILLED")) && self.open.len() < REMEMBERED {
             self.open.push((market, order));

@@ -11,12 +11,12 @@ const DATABASE: &str = "exchange";
 const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-pub struct Cluster {
+pub struct ExchangeCluster {
     primary: Postgres,
     standby: Postgres,
 }
 
-impl Cluster {
+impl ExchangeCluster {
     /// A primary with an empty database, and its standby, which nothing waits for yet.
     pub async fn start() -> Result<Self> {
         let primary = Postgres::start(options()).await?;

@@ -4,13 +4,13 @@
 //! - Afterwards everything that clients saw is in the journal: acknowledgements, reads, trades on streams. Nothing was executed twice.
 //! - The seed determines the faults, their victims and the requests. The machine's timing adds its own variation.
 
-use super::cluster::Cluster;
+use super::cluster::ExchangeCluster;
 use super::fold::Fold;
 use super::record::{Log, Record};
 use super::trader::Trader;
 use super::watcher;
 use crate::random::Random;
-use crate::stage::{Exchange, Proxy, Server, seed};
+use crate::stage::{Proxy, StagedExchange, StagedServer, seed};
 use anyhow::{Context, Result, ensure};
 use local_parts::Folder;
 use rustix::process::Signal;
@@ -33,7 +33,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// What a run does.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct FaultSettings {
     pub seed: u64,
     pub faults: usize,
     pub clients: u32,
@@ -43,7 +43,7 @@ pub struct Settings {
 
 /// One kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum SoakFault {
     /// kill -9.
     Killed,
     /// SIGSTOP, later SIGCONT.
@@ -58,30 +58,31 @@ pub enum Kind {
     TailLost,
 }
 
-const KINDS: [Kind; 6] = [Kind::Killed, Kind::Paused, Kind::Ended, Kind::CutOff, Kind::Promoted, Kind::TailLost];
+const KINDS: [SoakFault; 6] =
+    [SoakFault::Killed, SoakFault::Paused, SoakFault::Ended, SoakFault::CutOff, SoakFault::Promoted, SoakFault::TailLost];
 
 /// The longest time without an acknowledgement, by kind of fault.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct FaultSummary {
     pub orders: usize,
     pub exists: usize,
     pub unknown: usize,
     pub trades: usize,
     /// Gap, and requests with an unknown outcome, of each fault.
-    pub gaps: BTreeMap<Kind, Vec<(Duration, usize)>>,
+    pub gaps: BTreeMap<SoakFault, Vec<(Duration, usize)>>,
 }
 
 /// One replica with its own way to the database.
 struct Replica {
-    exchange: Exchange,
+    exchange: StagedExchange,
     proxy: Proxy,
-    server: Option<Server>,
+    server: Option<StagedServer>,
 }
 
 struct Site {
     replicas: Vec<Replica>,
     addresses: watch::Sender<Vec<SocketAddr>>,
-    cluster: Cluster,
+    cluster: ExchangeCluster,
     started: usize,
     _folder: Folder,
 }
@@ -91,7 +92,7 @@ struct Site {
 /// # Errors
 ///
 /// Returns an error if anything that a client saw is not in the journal, or a command was executed twice.
-pub async fn run(settings: &Settings) -> Result<Summary> {
+pub async fn run(settings: &FaultSettings) -> Result<FaultSummary> {
     println!(
         "faults: seed {}, {} faults, {REPLICAS} replicas, {} clients, and one for each replica",
         settings.seed, settings.faults, settings.clients
@@ -113,7 +114,7 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
     for at in 0..REPLICAS {
         running.spawn(watcher::run(at, site.addresses.subscribe(), Arc::clone(&log), stopped.clone()));
     }
-    let (mut fold, mut summary) = (Fold::default(), Summary::default());
+    let (mut fold, mut summary) = (Fold::default(), FaultSummary::default());
     for (number, kind) in plan(settings.faults, &mut random).into_iter().enumerate() {
         acknowledged(&log, Instant::now()).await.with_context(|| format!("before fault {number}"))?;
         sleep(Duration::from_millis(random.between(CALM.0, CALM.1) as u64)).await;
@@ -136,8 +137,8 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
 }
 
 /// Every kind equally often, in a random order.
-fn plan(faults: usize, random: &mut Random) -> Vec<Kind> {
-    let mut plan: Vec<Kind> = KINDS.into_iter().cycle().take(faults).collect();
+fn plan(faults: usize, random: &mut Random) -> Vec<SoakFault> {
+    let mut plan: Vec<SoakFault> = KINDS.into_iter().cycle().take(faults).collect();
     for index in (1..plan.len()).rev() {
         plan.swap(index, random.below(index as u64 + 1) as usize);
     }
@@ -155,7 +156,7 @@ async fn acknowledged(log: &Log, moment: Instant) -> Result<()> {
 }
 
 /// Compares everything that clients saw with the journal.
-async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut Summary) -> Result<()> {
+async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut FaultSummary) -> Result<()> {
     let records = log.take();
     fold.read(&site.cluster.url()).await?;
     for record in &records {
@@ -173,11 +174,11 @@ async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut Summary) -
 }
 
 impl Site {
-    async fn start(settings: &Settings) -> Result<Self> {
+    async fn start(settings: &FaultSettings) -> Result<Self> {
         let folder = Folder::throwaway("faults")?;
-        let cluster = Cluster::start().await?;
+        let cluster = ExchangeCluster::start().await?;
         let url = cluster.url();
-        let exchange = Exchange::new(settings.binary.clone(), folder.path(), &url, None);
+        let exchange = StagedExchange::new(settings.binary.clone(), folder.path(), &url, None);
         exchange.migrate().await?;
         seed(&exchange, &url).await?;
         let mut replicas = Vec::new();
@@ -220,17 +221,17 @@ impl Site {
     }
 
     /// One fault, until an order is acknowledged after it and the victim runs again. Returns the victim.
-    async fn strike(&mut self, kind: Kind, log: &Log, random: &mut Random) -> Result<String> {
+    async fn strike(&mut self, kind: SoakFault, log: &Log, random: &mut Random) -> Result<String> {
         let at = self.victim(random).await;
         let lasts = Duration::from_millis(random.between(PAUSED.0, PAUSED.1) as u64);
         match kind {
-            Kind::Killed => {
+            SoakFault::Killed => {
                 let server = self.replicas[at].server.take().context("the replica runs")?;
                 server.child.kill().await?;
                 acknowledged(log, Instant::now()).await?;
                 self.start_replica(at).await?;
             }
-            Kind::Paused => {
+            SoakFault::Paused => {
                 let server = self.replicas[at].server.as_ref().context("the replica runs")?;
                 server.child.signal(Signal::STOP);
                 sleep(lasts).await;
@@ -238,12 +239,12 @@ impl Site {
                 server.child.signal(Signal::CONT);
                 back?;
             }
-            Kind::Ended => {
+            SoakFault::Ended => {
                 let server = self.replicas[at].server.take().context("the replica runs")?;
                 server.stop().await?;
                 self.start_replica(at).await?;
             }
-            Kind::CutOff => {
+            SoakFault::CutOff => {
                 let url = self.cluster.url();
                 let proxy = &self.replicas[at].proxy;
                 proxy.cut();
@@ -252,7 +253,7 @@ impl Site {
                 proxy.point_to(&url);
                 back?;
             }
-            Kind::Promoted | Kind::TailLost => {
+            SoakFault::Promoted | SoakFault::TailLost => {
                 let proxies = self.replicas.iter().map(|replica| &replica.proxy);
                 let point_to = |url: &str| {
                     proxies.clone().for_each(|proxy| {
@@ -260,7 +261,7 @@ impl Site {
                         proxy.point_to(url);
                     });
                 };
-                self.cluster.promote(kind == Kind::TailLost, point_to).await?;
+                self.cluster.promote(kind == SoakFault::TailLost, point_to).await?;
                 acknowledged(log, Instant::now()).await?;
                 return Ok("PostgreSQL".to_owned());
             }
@@ -294,10 +295,10 @@ impl Site {
     }
 }
 
-impl Summary {
+impl FaultSummary {
     /// Requests without a known outcome during restarts by SIGTERM: none may fail.
     pub fn failed_in_restarts(&self) -> usize {
-        self.gaps.get(&Kind::Ended).map_or(0, |gaps| gaps.iter().map(|(_, unknown)| unknown).sum())
+        self.gaps.get(&SoakFault::Ended).map_or(0, |gaps| gaps.iter().map(|(_, unknown)| unknown).sum())
     }
 
     fn print(&self, seed: u64, events: u64) {

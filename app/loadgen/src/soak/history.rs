@@ -2,8 +2,8 @@
 //! journal.
 
 use super::client::symbol;
-use super::record::{Fill, Record};
-use crate::client::{Api, CallError, Credentials, Method};
+use super::record::{Record, RecordedFill};
+use crate::client::{Api, CallError, Credentials, HttpMethod};
 use crate::workload::key;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -23,7 +23,7 @@ struct Told<'a> {
     placed: BTreeMap<u64, &'a str>,
     canceled: Vec<u64>,
     /// With the id of its order.
-    fills: BTreeMap<u64, (u64, &'a Fill)>,
+    fills: BTreeMap<u64, (u64, &'a RecordedFill)>,
 }
 
 /// Compares every record with the API at `address`.
@@ -99,7 +99,7 @@ async fn pages(api: &mut Api, path: &str, symbol: &str, parameter: &str, id: &st
 async fn patiently(api: &mut Api, path: &str, parameters: &str) -> Result<Value> {
     let end = Instant::now() + DEADLINE;
     loop {
-        match api.signed(Method::Get, path, parameters).await {
+        match api.signed(HttpMethod::Get, path, parameters).await {
             Ok(reply) => return Ok(reply),
             Err(error @ CallError::Refused { status: 400..500, .. }) => return Err(error.into()),
             Err(error) => ensure!(Instant::now() < end, "{path} did not answer: {error}"),

@@ -19,7 +19,7 @@ mod watcher;
 
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
-use client::Client;
+use client::SoakClient;
 use fold::Fold;
 use record::{Log, Record};
 use site::Site;
@@ -31,7 +31,7 @@ use tokio::time::sleep;
 
 /// Number of blows and clients.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SoakSettings {
     pub seed: u64,
     /// kill -9 of the server.
     pub kills: usize,
@@ -59,7 +59,7 @@ enum Blow {
 
 /// The totals of a run.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Summary {
+pub struct SoakSummary {
     pub orders: usize,
     pub cancels: usize,
     pub fills: usize,
@@ -74,7 +74,7 @@ pub struct Summary {
 /// # Errors
 ///
 /// Returns an error if an acknowledged order is missing, a command was executed twice, or the books, tables and journal disagree.
-pub async fn run(settings: &Settings) -> Result<Summary> {
+pub async fn run(settings: &SoakSettings) -> Result<SoakSummary> {
     println!(
         "soak: seed {}, {} kills of the server, {} of PostgreSQL, {} of the worker, {} clients",
         settings.seed, settings.kills, settings.database_kills, settings.worker_kills, settings.clients
@@ -87,13 +87,13 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
     let log = Arc::new(Log::default());
     let (stop, stopped) = watch::channel(false);
     let clients: Vec<_> = (0..settings.clients)
-        .map(|account| Client::new(account, addresses.clone(), Arc::clone(&log), random.fork(), stopped.clone()))
+        .map(|account| SoakClient::new(account, addresses.clone(), Arc::clone(&log), random.fork(), stopped.clone()))
         .collect::<Result<_>>()?;
     let mut running = tokio::task::JoinSet::new();
     clients.into_iter().for_each(|client| drop(running.spawn(client.run())));
 
     let mut fold = Fold::default();
-    let mut summary = Summary::default();
+    let mut summary = SoakSummary::default();
     for (number, blow) in plan(settings, &mut random).into_iter().enumerate() {
         sleep(Duration::from_millis(random.between(CALM.0, CALM.1) as u64)).await;
         progress(&log).await.with_context(|| format!("before blow {number}"))?;
@@ -124,7 +124,7 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
 }
 
 /// The blows in a random order.
-fn plan(settings: &Settings, random: &mut Random) -> Vec<Blow> {
+fn plan(settings: &SoakSettings, random: &mut Random) -> Vec<Blow> {
     let kinds =
         [(Blow::Server, settings.kills), (Blow::Database, settings.database_kills), (Blow::Worker, settings.worker_kills)];
     let mut plan: Vec<Blow> = kinds.into_iter().flat_map(|(blow, count)| std::iter::repeat_n(blow, count)).collect();
@@ -145,7 +145,7 @@ async fn progress(log: &Log) -> Result<()> {
 }
 
 /// Compares everything in `records` with the journal and with the API's current answers.
-async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut Summary) -> Result<()> {
+async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut SoakSummary) -> Result<()> {
     fold.read(&site.database).await?;
     for record in records {
         fold.confirm(record)?;

@@ -1,6 +1,6 @@
 //! This module records every answer to a client, as evidence. It must not judge the answers.
 
-use crate::client::Reply;
+use crate::client::ApiReply;
 use exchange_core::money::parse;
 use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// One execution in a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fill {
+pub struct RecordedFill {
     pub trade: u64,
     pub price: i64,
     pub quantity: i64,
@@ -18,7 +18,7 @@ pub struct Fill {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// Acknowledged, with its immediate executions.
-    Placed { account: u32, market: usize, order: u64, client_id: String, price: i64, quantity: i64, fills: Vec<Fill> },
+    Placed { account: u32, market: usize, order: u64, client_id: String, price: i64, quantity: i64, fills: Vec<RecordedFill> },
     /// Acknowledged.
     Canceled { account: u32, market: usize, order: u64 },
     /// Certainly not executed.
@@ -35,9 +35,9 @@ pub enum Record {
 
 impl Record {
     /// An acknowledged order, from the reply.
-    pub fn placed(account: u32, market: usize, client_id: String, reply: &Reply) -> Self {
+    pub fn placed(account: u32, market: usize, client_id: String, reply: &ApiReply) -> Self {
         let fills = reply["fills"].as_array().map_or(&[][..], Vec::as_slice);
-        let fills = fills.iter().map(|fill| Fill {
+        let fills = fills.iter().map(|fill| RecordedFill {
             trade: fill["tradeId"].as_u64().unwrap_or_default(),
             price: number(&fill["price"]),
             quantity: number(&fill["qty"]),
@@ -54,7 +54,7 @@ impl Record {
     }
 }
 
-pub fn order_id(reply: &Reply) -> u64 {
+pub fn order_id(reply: &ApiReply) -> u64 {
     reply["orderId"].as_u64().unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@
 //! contain a check.
 
 use super::Blow;
-use crate::stage::{Exchange, Server, seed};
+use crate::stage::{StagedExchange, StagedServer, seed};
 use anyhow::{Context, Result};
 use local_parts::{Folder, ObjectStore, Postgres, PostgresOptions, StopMode};
 use sqlx::{Connection, PgConnection};
@@ -11,9 +11,9 @@ use std::path::Path;
 
 pub struct Site {
     // Drop order: programs first.
-    server: Option<Server>,
-    worker: Option<Server>,
-    pub exchange: Exchange,
+    server: Option<StagedServer>,
+    worker: Option<StagedServer>,
+    pub exchange: StagedExchange,
     pub database: String,
     postgres: Postgres,
     _object_store: ObjectStore,
@@ -34,7 +34,7 @@ impl Site {
         let (postgres, object_store) = tokio::try_join!(Postgres::start(PostgresOptions::default()), ObjectStore::start())?;
         object_store.create_bucket(BUCKET).await?;
         let database = postgres.create_database("exchange").await?;
-        let exchange = Exchange::new(binary.to_owned(), folder.path(), &database, Some((object_store.access(), BUCKET)));
+        let exchange = StagedExchange::new(binary.to_owned(), folder.path(), &database, Some((object_store.access(), BUCKET)));
         exchange.migrate().await?;
         seed(&exchange, &database).await?;
         let server = Some(exchange.serve("serve-0").await?);
@@ -66,11 +66,11 @@ impl Site {
     }
 
     /// Takes the server out of the site; [`Self::put`] returns it.
-    pub fn take(&mut self) -> Result<Server> {
+    pub fn take(&mut self) -> Result<StagedServer> {
         self.server.take().context("no server is running")
     }
 
-    pub fn put(&mut self, server: Server) {
+    pub fn put(&mut self, server: StagedServer) {
         self.server = Some(server);
     }
 

@@ -3,8 +3,8 @@
 
 use super::client::symbol;
 use super::site::Site;
-use crate::client::{Api, Credentials, Method};
-use crate::stage::Server;
+use crate::client::{Api, Credentials, HttpMethod};
+use crate::stage::StagedServer;
 use crate::workload::{Workload, key};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -38,7 +38,7 @@ pub async fn check(site: &mut Site) -> Result<()> {
 }
 
 /// Time until the server acknowledges an order; `numbers` is the first of the attempts.
-async fn accepts_again(server: &Server, numbers: u64) -> Result<Duration> {
+async fn accepts_again(server: &StagedServer, numbers: u64) -> Result<Duration> {
     let begun = Instant::now();
     for number in numbers.. {
         if place(server, number).await? {
@@ -50,7 +50,7 @@ async fn accepts_again(server: &Server, numbers: u64) -> Result<Duration> {
 }
 
 /// Whether this server acknowledged the order. No soak client uses its account.
-async fn place(server: &Server, number: u64) -> Result<bool> {
+async fn place(server: &StagedServer, number: u64) -> Result<bool> {
     const ACCOUNT: u32 = crate::workload::ACCOUNTS - 1;
     let (api_key, secret) = key(ACCOUNT);
     let mut api = Api::new(server.api, Some(Credentials::new(&api_key, &secret)?));
@@ -60,5 +60,5 @@ async fn place(server: &Server, number: u64) -> Result<bool> {
         "symbol={}&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.01&price={price}&newClientOrderId=standby-{number}",
         symbol(order.market)
     );
-    Ok(api.signed(Method::Post, "/api/v3/order", &parameters).await.is_ok())
+    Ok(api.signed(HttpMethod::Post, "/api/v3/order", &parameters).await.is_ok())
 }

@@ -6,7 +6,7 @@
 
 use super::client::symbol;
 use super::record::{Log, Record, number, order_id};
-use crate::client::{Api, CallError, Credentials, Method, Reply};
+use crate::client::{Api, ApiReply, CallError, Credentials, HttpMethod};
 use crate::random::Random;
 use crate::workload::{Workload, key};
 use anyhow::Result;
@@ -123,7 +123,7 @@ impl Trader {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let sent = Instant::now();
-            match self.api.signed(Method::Post, "/api/v3/order", &parameters).await {
+            match self.api.signed(HttpMethod::Post, "/api/v3/order", &parameters).await {
                 Ok(reply) => return self.placed(order.market, client_id, &reply),
                 Err(CallError::Refused { message, .. }) if message == "Duplicate order sent." => {
                     return self.log.add(Record::Exists { account: self.account, client_id });
@@ -152,7 +152,7 @@ impl Trader {
         let parameters = format!("symbol={}&origClientOrderId={client_id}", symbol(market));
         while Instant::now() < end {
             self.move_on();
-            match self.api.signed(Method::Get, "/api/v3/order", &parameters).await {
+            match self.api.signed(HttpMethod::Get, "/api/v3/order", &parameters).await {
                 Ok(_) => return true,
                 Err(error) if error.code() == -2013 => return false,
                 Err(_) => sleep(PAUSE).await,
@@ -164,7 +164,7 @@ impl Trader {
     async fn cancel(&mut self) {
         let Some(Known { market, order, .. }) = self.any_open() else { return };
         let parameters = format!("symbol={}&orderId={order}", symbol(market));
-        match self.api.signed(Method::Delete, "/api/v3/order", &parameters).await {
+        match self.api.signed(HttpMethod::Delete, "/api/v3/order", &parameters).await {
             Ok(_) => self.log.add(Record::Canceled { account: self.account, market, order }),
             Err(CallError::Unknown(_)) => self.log.add_failure(),
             Err(_) => {}
@@ -175,7 +175,7 @@ impl Trader {
     async fn read_back(&mut self) {
         let Some(mut known) = self.any_open() else { return };
         let parameters = format!("symbol={}&orderId={}", symbol(known.market), known.order);
-        match self.api.signed(Method::Get, "/api/v3/order", &parameters).await {
+        match self.api.signed(HttpMethod::Get, "/api/v3/order", &parameters).await {
             Ok(reply) => {
                 let executed = number(&reply["executedQty"]);
                 if executed < known.executed {
@@ -200,7 +200,7 @@ impl Trader {
         self.open.swap_remove_back(index)
     }
 
-    fn placed(&mut self, market: usize, client_id: String, reply: &Reply) {
+    fn placed(&mut self, market: usize, client_id: String, reply: &ApiReply) {
         let order = order_id(reply);
         if self.open.len() < REMEMBERED {
             self.open.push_back(Known { market, order, executed: number(&reply["executedQty"]) });

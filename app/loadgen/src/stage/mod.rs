@@ -6,6 +6,6 @@ mod proxy;
 mod seed;
 
 pub use child::Child;
-pub use program::{Exchange, Server, exchange_binary, metric, scrape};
+pub use program::{StagedExchange, StagedServer, exchange_binary, metric, scrape};
 pub use proxy::Proxy;
 pub use seed::{seed, seed_with};

@@ -2,7 +2,7 @@
 //! operator has.
 
 use super::child::Child;
-use crate::client::Connection;
+use crate::client::HttpConnection;
 use anyhow::{Context, Result, ensure};
 use local_parts::{S3Access, free_ports};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 3;
 
 /// One database and the programs to start on it.
 #[derive(Debug, Clone)]
-pub struct Exchange {
+pub struct StagedExchange {
     binary: PathBuf,
     folder: PathBuf,
     environment: Vec<(String, String)>,
@@ -29,7 +29,7 @@ pub struct Exchange {
 }
 
 /// A running server or worker.
-pub struct Server {
+pub struct StagedServer {
     pub child: Child,
     /// The API; for a worker, its admin listener.
     pub api: SocketAddr,
@@ -49,7 +49,7 @@ pub fn exchange_binary() -> Result<PathBuf> {
     found.with_context(|| format!("no `exchange` in the folder of {}: build it in the same profile", here.display()))
 }
 
-impl Exchange {
+impl StagedExchange {
     /// `database` is its address; logs go to `folder`.
     pub fn new(binary: PathBuf, folder: &Path, database: &str, storage: Option<(&S3Access, &str)>) -> Self {
         let encryption_key = [7; 32];
@@ -100,13 +100,13 @@ impl Exchange {
     }
 
     /// Starts a server and waits until it is ready: it leads, or forwards to the leader.
-    pub async fn serve(&self, name: &str) -> Result<Server> {
+    pub async fn serve(&self, name: &str) -> Result<StagedServer> {
         let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
         self.start(name, "serve", ports).await
     }
 
     /// Starts a second server and waits until it is a standby.
-    pub async fn standby(&self, name: &str) -> Result<Server> {
+    pub async fn standby(&self, name: &str) -> Result<StagedServer> {
         let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
         let mut server = self.spawn(name, "serve", ports)?;
         let admin = server.admin;
@@ -116,12 +116,12 @@ impl Exchange {
     }
 
     /// Starts a worker and waits until it projects.
-    pub async fn worker(&self, name: &str) -> Result<Server> {
+    pub async fn worker(&self, name: &str) -> Result<StagedServer> {
         let unused = "EXCHANGE_INTERNAL_LISTEN";
         self.start(name, "worker", ["EXCHANGE_ADMIN_LISTEN", "EXCHANGE_HTTP_LISTEN", unused]).await
     }
 
-    async fn start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+    async fn start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<StagedServer> {
         let mut attempt = 1;
         loop {
             match self.try_start(name, role, listeners).await {
@@ -131,23 +131,23 @@ impl Exchange {
         }
     }
 
-    async fn try_start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+    async fn try_start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<StagedServer> {
         let mut server = self.spawn(name, role, listeners)?;
         server.wait_until_ready().await?;
         Ok(server)
     }
 
-    fn spawn(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+    fn spawn(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<StagedServer> {
         let addresses = free_ports::<3>()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let mut environment = self.environment.clone();
         environment.extend(listeners.iter().zip(addresses).map(|(name, address)| ((*name).to_owned(), address.to_string())));
         let child = Child::start(name, &self.binary, &[role], &environment, &self.folder)?;
         let admin = if role == "serve" { addresses[1] } else { addresses[0] };
-        Ok(Server { child, api: addresses[0], admin })
+        Ok(StagedServer { child, api: addresses[0], admin })
     }
 }
 
-impl Server {
+impl StagedServer {
     /// Waits until the program is ready.
     pub async fn wait_until_ready(&mut self) -> Result<()> {
         let admin = self.admin;
@@ -173,7 +173,7 @@ impl Server {
     }
 }
 
-/// [`Server::metric`] of the program with this admin listener.
+/// [`StagedServer::metric`] of the program with this admin listener.
 pub async fn metric(admin: SocketAddr, name: &str) -> Result<f64> {
     let text = get(admin, "/metrics").await?;
     let values = text.lines().filter_map(|line| {
@@ -199,7 +199,7 @@ async fn get(address: SocketAddr, path: &str) -> Result<String> {
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let mut connection = Connection::open(address).await?;
+    let mut connection = HttpConnection::open(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: local\r\n\r\n");
     let response = connection.ask(request.as_bytes()).await?;
     Ok((response.status, String::from_utf8_lossy(response.body).into_owned()))

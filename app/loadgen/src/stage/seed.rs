@@ -1,7 +1,7 @@
 //! This module writes the foundation and the API keys of the workload into a migrated, empty database. It must not touch a
 //! database in use.
 
-use super::program::Exchange;
+use super::program::StagedExchange;
 use crate::foundation::{FIRST_ACCOUNT, add_accounts, lay};
 use crate::workload::{ACCOUNTS, key};
 use anyhow::{Result, ensure};
@@ -20,7 +20,7 @@ const MAX_ORDERS: u32 = 1_000_000;
 /// # Errors
 ///
 /// Returns an error if the database is not empty.
-pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
+pub async fn seed(exchange: &StagedExchange, url: &str) -> Result<()> {
     seed_with(exchange, url, 0).await
 }
 
@@ -29,14 +29,14 @@ pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
 /// # Errors
 ///
 /// Returns the errors of [`seed`].
-pub async fn seed_with(exchange: &Exchange, url: &str, idle: u32) -> Result<()> {
+pub async fn seed_with(exchange: &StagedExchange, url: &str, idle: u32) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64;
     let (mut events, mut payload) = (Vec::new(), Vec::new());
     let mut state = lay(MAX_ORDERS, now, &mut events)?;
     add_accounts(&mut state, idle, now, &mut events)?;
     batch::encode(&events, &mut payload);
     let mut connection = PgConnection::connect(url).await?;
-    let head = head::read(&mut connection).await?;
+    let head = head::read_head(&mut connection).await?;
     ensure!(head.last_seq == 0, "the journal already has events");
     let append = journal::Append {
         epoch: head.epoch,
@@ -45,7 +45,7 @@ pub async fn seed_with(exchange: &Exchange, url: &str, idle: u32) -> Result<()> 
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    ensure!(journal::append(&mut connection, append).await?, "another process writes the journal");
+    ensure!(journal::append_batch(&mut connection, append).await?, "another process writes the journal");
     connection.close().await?;
 
     let pool = PgPool::connect(url).await?;
@@ -61,7 +61,7 @@ pub async fn seed_with(exchange: &Exchange, url: &str, idle: u32) -> Result<()> 
             permissions: Permissions { read: true, trade: true, withdraw: false },
             networks: &[],
         };
-        api_keys::create(&pool, &new).await?;
+        api_keys::insert_api_key(&pool, &new).await?;
     }
     pool.close().await;
     Ok(())

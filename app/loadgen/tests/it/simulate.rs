@@ -1,8 +1,8 @@
 //! Test of the simulator on a real exchange: books fill, trades happen, and the simulator survives a restart of the server.
 
 use exchange_loadgen::client::Api;
-use exchange_loadgen::simulate::{Account, Settings, run};
-use exchange_loadgen::stage::{Exchange, exchange_binary, seed};
+use exchange_loadgen::simulate::{SimulatedAccount, SimulationSettings, run};
+use exchange_loadgen::stage::{StagedExchange, exchange_binary, seed};
 use exchange_loadgen::workload::key;
 use local_parts::{Folder, shared_postgres};
 use std::net::SocketAddr;
@@ -35,16 +35,16 @@ async fn trades(address: SocketAddr, symbol: &str) -> usize {
 async fn books_fill_and_trades_happen_on_every_market() {
     let folder = Folder::throwaway("simulate").unwrap();
     let database = shared_postgres().await.unwrap().create_database().await.unwrap();
-    let exchange = Exchange::new(exchange_binary().unwrap(), folder.path(), &database, None);
+    let exchange = StagedExchange::new(exchange_binary().unwrap(), folder.path(), &database, None);
     exchange.migrate().await.unwrap();
     seed(&exchange, &database).await.unwrap();
     let server = exchange.serve("serve").await.unwrap();
     let accounts = (0..4).map(|account| {
         let (api_key, secret_key) = key(account);
-        Account { name: format!("account-{account}"), api_key, secret_key }
+        SimulatedAccount { name: format!("account-{account}"), api_key, secret_key }
     });
     let symbols = ["BTCUSDT", "ETHUSDT", "BNBUSDT"];
-    let settings = Settings {
+    let settings = SimulationSettings {
         address: server.api,
         ws_api: Some(server.api),
         streams: Some(server.api),

@@ -7,7 +7,7 @@ use exchange_core::{
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::orders::{account_bind, client_id, market_bind};
-use super::{FIRST, Part, Projected, narrow, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, narrow, projected, unsigned};
 
 /// The order, and the range of requested amendments by execution id.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct AmendmentQuery {
     pub account: AccountId,
     pub market: MarketId,
     pub order: OrderId,
-    pub part: Part,
+    pub part: HistoryPart,
 }
 
 /// The requested amendments, oldest first.

@@ -41,10 +41,10 @@ pub async fn candles(
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await?;
-    projected(&rows, read)
+    projected(&rows, candle_of_row)
 }
 
-pub(super) fn read(row: &PgRow) -> sqlx::Result<Candle> {
+pub(super) fn candle_of_row(row: &PgRow) -> sqlx::Result<Candle> {
     let at = |column: usize| FIRST + column;
     Ok(Candle {
         open_time: row.try_get(at(0))?,

@@ -6,15 +6,15 @@ use exchange_core::{
 };
 use sqlx::{Connection, PgPool, Postgres, Row, Transaction};
 
-use super::{Position, candles, unsigned};
+use super::{HistoryPosition, candles, unsigned};
 
 /// Market data of every market at the projected sequence, and that sequence: the caller folds later events.
-pub async fn load(pool: &PgPool) -> sqlx::Result<(MarketData, u64)> {
+pub async fn load_market_data(pool: &PgPool) -> sqlx::Result<(MarketData, u64)> {
     let mut connection = pool.acquire().await?;
     // One snapshot for all statements.
     let mut snapshot = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let row = sqlx::query("SELECT projected_seq, journal_time FROM projection").fetch_one(&mut *snapshot).await?;
-    let at = Position::read(&row)?;
+    let at = HistoryPosition::read(&row)?;
     let mut data = MarketData::new();
     for row in sqlx::query("SELECT id FROM markets ORDER BY id").fetch_all(&mut *snapshot).await? {
         let id: i16 = row.try_get(0)?;
@@ -78,7 +78,7 @@ async fn stored(snapshot: &mut Transaction<'_, Postgres>, market: i16) -> sqlx::
         .bind(candle_capacity(*interval) as i64)
         .fetch_all(&mut **snapshot)
         .await?;
-        let mut held = rows.iter().map(candles::read).collect::<sqlx::Result<Vec<_>>>()?;
+        let mut held = rows.iter().map(candles::candle_of_row).collect::<sqlx::Result<Vec<_>>>()?;
         held.reverse();
         series.push((*interval, held));
     }

@@ -14,7 +14,7 @@ mod trades;
 
 pub use amendments::{AmendmentQuery, amendments};
 pub use candles::candles;
-pub use load::load;
+pub use load::load_market_data;
 pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists, lists_of};
 pub use orders::{OrderQuery, order_by_client_id, order_by_id, orders};
 pub use prevented::{PreventedQuery, Wanted, prevented};
@@ -27,12 +27,12 @@ use sqlx::{PgPool, Row, error::BoxDynError, postgres::PgRow};
 #[derive(Debug, Clone)]
 pub struct Projected<T> {
     pub rows: Vec<T>,
-    pub at: Position,
+    pub at: HistoryPosition,
 }
 
 /// The projector's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct HistoryPosition {
     /// Events up to it are in the tables.
     pub sequence: u64,
     /// Journal time of that event, microseconds.
@@ -40,12 +40,12 @@ pub struct Position {
 }
 
 /// The projector's current position.
-pub async fn position(pool: &PgPool) -> sqlx::Result<Position> {
+pub async fn history_position(pool: &PgPool) -> sqlx::Result<HistoryPosition> {
     let row = sqlx::query("SELECT projected_seq, journal_time FROM projection").fetch_one(pool).await?;
-    Position::read(&row)
+    HistoryPosition::read(&row)
 }
 
-impl Position {
+impl HistoryPosition {
     /// Parses the first two columns of a row.
     fn read(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self { sequence: unsigned(row, 0)?, time: row.try_get(1)? })
@@ -56,7 +56,7 @@ impl Position {
 ///
 /// With `from` or `start` the answer contains the oldest matches, else the newest; always in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Part {
+pub struct HistoryPart {
     /// Smallest id.
     pub from: Option<u64>,
     /// Earliest time, inclusive, microseconds.
@@ -66,7 +66,7 @@ pub struct Part {
     pub limit: usize,
 }
 
-impl Part {
+impl HistoryPart {
     /// Whether the newest matches are requested.
     pub const fn is_newest(&self) -> bool {
         self.from.is_none() && self.start.is_none()
@@ -92,7 +92,7 @@ impl Part {
 /// a `T`.
 fn projected<T>(rows: &[PgRow], read: impl Fn(&PgRow) -> sqlx::Result<T>) -> sqlx::Result<Projected<T>> {
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let at = Position::read(first)?;
+    let at = HistoryPosition::read(first)?;
     let mut values = Vec::with_capacity(rows.len());
     for row in rows {
         if row.try_get::<Option<i64>, _>(FIRST)?.is_some() {

@@ -7,14 +7,14 @@ use exchange_core::{
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::orders::{account_bind, client_id, market_bind};
-use super::{FIRST, Part, Projected, narrow, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, narrow, projected, unsigned};
 
 /// Account and range of the requested lists.
 #[derive(Debug, Clone, Copy)]
 pub struct ListQuery {
     pub account: AccountId,
     /// Ids are list ids, times are those of creation.
-    pub part: Part,
+    pub part: HistoryPart,
 }
 
 macro_rules! columns {

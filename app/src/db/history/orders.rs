@@ -5,7 +5,7 @@ use exchange_core::order::{
 };
 use sqlx::{PgPool, Row, postgres::PgRow};
 
-use super::{FIRST, Part, Projected, amount, broken, code, narrow, optional_amount, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, amount, broken, code, narrow, optional_amount, projected, unsigned};
 
 /// Account, market and range of the requested orders.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub struct OrderQuery {
     pub account: AccountId,
     pub market: MarketId,
     /// Ids are order ids, times are those of creation.
-    pub part: Part,
+    pub part: HistoryPart,
 }
 
 macro_rules! columns {

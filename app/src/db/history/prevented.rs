@@ -7,7 +7,7 @@ use exchange_core::{
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::orders::{account_bind, market_bind};
-use super::{FIRST, Part, Projected, code, narrow, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, code, narrow, projected, unsigned};
 
 /// The account and market, and one match or the matches of one order by id.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct PreventedQuery {
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted {
     Match(u64),
-    Of(OrderId, Part),
+    Of(OrderId, HistoryPart),
 }
 
 impl PreventedQuery {

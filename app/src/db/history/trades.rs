@@ -8,13 +8,13 @@ use exchange_core::{
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::orders::{account_bind, market_bind};
-use super::{FIRST, Part, Projected, amount, narrow, projected, unsigned};
+use super::{FIRST, HistoryPart, Projected, amount, narrow, projected, unsigned};
 
 /// Range of a market's trades; ids are trade ids (for [`aggregates`] aggregate ids).
 #[derive(Debug, Clone, Copy)]
 pub struct TradeQuery {
     pub market: MarketId,
-    pub part: Part,
+    pub part: HistoryPart,
 }
 
 /// Range of an account's trades on a market.
@@ -24,7 +24,7 @@ pub struct AccountTradeQuery {
     pub market: MarketId,
     /// Only trades of one order.
     pub order: Option<OrderId>,
-    pub part: Part,
+    pub part: HistoryPart,
 }
 
 macro_rules! columns {

@@ -88,7 +88,7 @@ pub struct Prevention {
 
 /// One change of one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+pub struct OrderReport {
     pub order: Order,
     pub execution: Execution,
     pub trade: Option<LastTrade>,
@@ -100,7 +100,7 @@ pub struct Report {
 /// A change that the owner of an account can see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountChange {
-    Order(Box<Report>),
+    Order(Box<OrderReport>),
     List {
         list: Box<OrderList>,
         legs: Legs,

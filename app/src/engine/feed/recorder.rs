@@ -10,7 +10,9 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::{AccountChange, AccountEvent, Execution, Inner, LastTrade, Legs, PENDING_MAX, Prevention, Report, Touched, public};
+use super::{
+    AccountChange, AccountEvent, Execution, Inner, LastTrade, Legs, OrderReport, PENDING_MAX, Prevention, Touched, public,
+};
 
 /// The event in progress, as far as its order changes depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +216,7 @@ impl<'a> Recorder<'a> {
     fn report(&mut self, state: &State, event: &Event, order: &Order) {
         let original_client_id = self.original_client_id;
         let mut report =
-            Report { order: *order, execution: Execution::Replaced, trade: None, prevention: None, original_client_id };
+            OrderReport { order: *order, execution: Execution::Replaced, trade: None, prevention: None, original_client_id };
         match event {
             Event::OrderPlaced(_) | Event::OrderTriggered { .. } => report.execution = Execution::New,
             Event::Trade(_) => {
@@ -244,7 +246,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// The end of an order: it completes the report right before it, or is a report itself.
-    fn closed(&mut self, id: OrderId, status: OrderStatus, mut report: Report) {
+    fn closed(&mut self, id: OrderId, status: OrderStatus, mut report: OrderReport) {
         if let Some(index) = self.incomplete.iter().position(|(order, _)| *order == id) {
             let (_, at) = self.incomplete.remove(index);
             if let Some(AccountChange::Order(before)) = self.inner.pending.accounts.get_mut(at).map(|event| &mut event.change) {
@@ -267,7 +269,7 @@ impl<'a> Recorder<'a> {
         self.push_report(report);
     }
 
-    fn push_incomplete(&mut self, report: Report) {
+    fn push_incomplete(&mut self, report: OrderReport) {
         self.push_report(report);
         self.incomplete.push((report.order.id, self.inner.pending.accounts.len() - 1));
     }
@@ -279,7 +281,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn push_report(&mut self, report: Report) {
+    fn push_report(&mut self, report: OrderReport) {
         let account = report.order.account;
         self.push(account, AccountChange::Order(Box::new(report)));
     }

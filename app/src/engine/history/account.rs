@@ -10,7 +10,7 @@ use exchange_core::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{DEADLINE, History, HistoryError, Laid, cut};
-use crate::db::history::{self as tables, AccountTradeQuery, AmendmentQuery, ListQuery, OrderQuery, Part, PreventedQuery};
+use crate::db::history::{self as tables, AccountTradeQuery, AmendmentQuery, HistoryPart, ListQuery, OrderQuery, PreventedQuery};
 use crate::engine::committed::Committed;
 
 /// An order list and the client ids of its orders.
@@ -106,7 +106,7 @@ impl History {
     /// # Errors
     ///
     /// As [`Self::order`].
-    pub async fn orders(&self, account: AccountId, market: MarketId, part: Part) -> Result<Vec<Order>, HistoryError> {
+    pub async fn orders(&self, account: AccountId, market: MarketId, part: HistoryPart) -> Result<Vec<Order>, HistoryError> {
         let query = OrderQuery { account, market, part };
         let read = |pool| async move { tables::orders(&pool, &query).await };
         self.laid_over(read, |committed, rows| {
@@ -217,7 +217,7 @@ impl History {
     /// # Errors
     ///
     /// As [`Self::order`].
-    pub async fn lists(&self, account: AccountId, part: Part) -> Result<Vec<ListDetails>, HistoryError> {
+    pub async fn lists(&self, account: AccountId, part: HistoryPart) -> Result<Vec<ListDetails>, HistoryError> {
         let query = ListQuery { account, part };
         let read = |pool| async move { tables::lists(&pool, &query).await };
         let lists = self

@@ -7,7 +7,7 @@ use exchange_core::{
 };
 
 use super::{History, HistoryError, Laid, cut};
-use crate::db::history::{self as tables, Part, TradeQuery};
+use crate::db::history::{self as tables, HistoryPart, TradeQuery};
 use crate::engine::committed::{Committed, public};
 
 impl History {
@@ -15,7 +15,7 @@ impl History {
     ///
     /// # Errors
     /// As [`Self::order`].
-    pub async fn trades(&self, market: MarketId, part: Part) -> Result<Vec<PublicTrade>, HistoryError> {
+    pub async fn trades(&self, market: MarketId, part: HistoryPart) -> Result<Vec<PublicTrade>, HistoryError> {
         Self::complete(&self.committed.read())?;
         if let Some(trades) = recent_trades(&self.committed.read(), market, &part) {
             return Ok(trades);
@@ -35,7 +35,7 @@ impl History {
     ///
     /// # Errors
     /// As [`Self::order`].
-    pub async fn aggregates(&self, market: MarketId, part: Part) -> Result<Vec<AggregateTrade>, HistoryError> {
+    pub async fn aggregates(&self, market: MarketId, part: HistoryPart) -> Result<Vec<AggregateTrade>, HistoryError> {
         Self::complete(&self.committed.read())?;
         if let Some(aggregates) = recent_aggregates(&self.committed.read(), market, &part) {
             return Ok(aggregates);
@@ -116,14 +116,14 @@ impl History {
 }
 
 /// The requested trades if memory contains all of them.
-fn recent_trades(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<PublicTrade>> {
+fn recent_trades(committed: &Committed, market: MarketId, part: &HistoryPart) -> Option<Vec<PublicTrade>> {
     let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
     let key = |trade: &PublicTrade| (trade.trade, trade.time);
     held(history.trades().iter(), history.has_older_trades(), part, key)
 }
 
 /// The requested aggregate trades if memory contains all of them.
-fn recent_aggregates(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<AggregateTrade>> {
+fn recent_aggregates(committed: &Committed, market: MarketId, part: &HistoryPart) -> Option<Vec<AggregateTrade>> {
     let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
     let key = |trade: &AggregateTrade| (trade.aggregate, trade.time);
     held(history.aggregates().iter(), history.has_older_aggregates(), part, key)
@@ -132,7 +132,7 @@ fn recent_aggregates(committed: &Committed, market: MarketId, part: &Part) -> Op
 fn held<'a, T: Copy + 'a>(
     things: impl DoubleEndedIterator<Item = &'a T> + ExactSizeIterator + Clone,
     older: bool,
-    part: &Part,
+    part: &HistoryPart,
     key: impl Fn(&T) -> (u64, i64),
 ) -> Option<Vec<T>> {
     let fits = |thing: &&T| {

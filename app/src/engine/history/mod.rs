@@ -15,8 +15,8 @@ use std::{future::Future, time::Duration};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::committed::{Committed, Shared};
-use crate::db::history::{Part, Projected};
+use super::committed::{Committed, SharedState};
+use crate::db::history::{HistoryPart, Projected};
 
 /// Time limit of a read for the database and the projector.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ pub struct History {
     primary: PgPool,
     /// Used first if it is up to date.
     replica: Option<PgPool>,
-    committed: Shared,
+    committed: SharedState,
 }
 
 /// Result of merging memory over the tables' rows.
@@ -53,7 +53,7 @@ enum Laid<R> {
 }
 
 impl History {
-    pub const fn new(primary: PgPool, replica: Option<PgPool>, committed: Shared) -> Self {
+    pub const fn new(primary: PgPool, replica: Option<PgPool>, committed: SharedState) -> Self {
         Self { primary, replica, committed }
     }
 
@@ -112,7 +112,7 @@ impl History {
 }
 
 /// Retains the items that `part` requests, in rising order.
-fn cut<T>(mut things: Vec<T>, part: &Part) -> Vec<T> {
+fn cut<T>(mut things: Vec<T>, part: &HistoryPart) -> Vec<T> {
     if part.is_newest() {
         things.drain(..things.len().saturating_sub(part.limit));
     } else {

@@ -22,11 +22,11 @@ use tokio::{
 
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
-    frame::{self, Failure, Frame},
+    frame::{self, Frame, LinkFailure},
 };
 use crate::engine::{
     fingerprint,
-    handle::{Reply, SubmitError},
+    handle::{CommandReply, SubmitError},
     push::Push,
     shared::{LeaderAt, Shared},
 };
@@ -43,7 +43,7 @@ const HEAD_MAX: u64 = 8 * 1024;
 pub const RECEIVED: usize = 1024;
 
 /// Connects while another replica leads, until the engine has no owner.
-pub(in crate::engine) async fn follow(shared: Weak<Shared>, token: Secret, batches: mpsc::Sender<Push>) {
+pub(in crate::engine) async fn follow_leader(shared: Weak<Shared>, token: Secret, batches: mpsc::Sender<Push>) {
     let replica: u128 = rand::random();
     let mut warned = None;
     for number in 1u64.. {
@@ -98,7 +98,7 @@ impl Link<'_> {
         );
         writer.write_all(head.as_bytes()).await?;
         timeout(CONNECT_TIMEOUT, accepted(&mut reader)).await??;
-        let Some(Frame::Welcome { epoch, barrier }) = timeout(WELCOME_TIMEOUT, frame::read(&mut reader)).await?? else {
+        let Some(Frame::Welcome { epoch, barrier }) = timeout(WELCOME_TIMEOUT, frame::read_frame(&mut reader)).await?? else {
             return Err(io::Error::other("the leader's first frame is not its welcome"));
         };
         tracing::info!(leader = self.at.address, epoch, barrier, "connected to the leader");
@@ -107,7 +107,7 @@ impl Link<'_> {
         self.shared.lag.announce(barrier as i64);
         let (frames, received) = mpsc::channel(RECEIVED);
         let reading = tokio::spawn(async move {
-            while let Ok(Ok(frame)) = timeout(SILENCE, frame::read(&mut reader)).await {
+            while let Ok(Ok(frame)) = timeout(SILENCE, frame::read_frame(&mut reader)).await {
                 if let Some(frame) = frame
                     && frames.send(frame).await.is_err()
                 {
@@ -141,7 +141,7 @@ impl Link<'_> {
         loop {
             self.send(&mut output, asked);
             if let Some(sequence) = fingerprints.take_accusation() {
-                frame::write(&Frame::Accuse { sequence }, &mut output);
+                frame::write_frame(&Frame::Accuse { sequence }, &mut output);
             }
             if !output.is_empty() {
                 timeout(SILENCE, writer.write_all_buf(&mut output)).await??;
@@ -169,7 +169,7 @@ impl Link<'_> {
                 }
                 _ = leads.wait_for(|leads| *leads) => return Ok(()),
                 _ = leader.wait_for(|at| at.as_ref() != Some(self.at)) => return Ok(()),
-                _ = ping.tick() => frame::write(&Frame::Ping, &mut output),
+                _ = ping.tick() => frame::write_frame(&Frame::Ping, &mut output),
             }
         }
     }
@@ -181,13 +181,13 @@ impl Link<'_> {
             outgoing.command.encode(&mut command);
             let traceparent = outgoing.traceparent.unwrap_or_default();
             let (id, valid_until) = (outgoing.id, outgoing.valid_until);
-            frame::write(&Frame::Command { id, valid_until, traceparent, command: command.into() }, output);
+            frame::write_frame(&Frame::Command { id, valid_until, traceparent, command: command.into() }, output);
         }
         if asked.1.is_empty() {
             let next = std::mem::take(&mut *self.shared.questions.next.lock());
             if !next.is_empty() {
                 *asked = (asked.0 + 1, next);
-                frame::write(&Frame::Ask { number: asked.0 }, output);
+                frame::write_frame(&Frame::Ask { number: asked.0 }, output);
             }
         }
     }
@@ -207,16 +207,16 @@ impl Link<'_> {
                 self.shared.follower.weights.inc_by(weights.len() as u64);
                 self.shared.weights.merge(&weights);
             }
-            Frame::Refused { id, failure: Failure::Submit(SubmitError::Unavailable) } => self.shared.forward.hold(id),
-            Frame::Refused { id, failure: Failure::Submit(error) } => self.shared.forward.answer(id, Err(error)),
-            Frame::Refused { id, failure: Failure::Halves { cancel, new } } => {
+            Frame::Refused { id, failure: LinkFailure::Submit(SubmitError::Unavailable) } => self.shared.forward.hold(id),
+            Frame::Refused { id, failure: LinkFailure::Submit(error) } => self.shared.forward.answer(id, Err(error)),
+            Frame::Refused { id, failure: LinkFailure::Halves { cancel, new } } => {
                 let outcome = Outcome::CancelReplaced(Box::new(CancelReplaced { cancel: Err(cancel), new: new.map(Err) }));
                 let (time, sequence) = {
                     let committed = self.shared.committed.read();
                     (committed.state.now(), committed.state.sequence())
                 };
                 let unfilled = OrderCount::default();
-                self.shared.forward.answer(id, Ok(Reply { outcome, time, sequence, unfilled }));
+                self.shared.forward.answer(id, Ok(CommandReply { outcome, time, sequence, unfilled }));
             }
             Frame::Sequence { number, sequence } if number == asked.0 => {
                 self.shared.lag.announce(sequence as i64);

@@ -8,12 +8,12 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use exchange_core::{Reader, Writer, money::Time, refusal::Refusal};
+use exchange_core::{ByteDecoder, ByteEncoder, money::Time, refusal::Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::{
     chain::Chain,
-    engine::{TooManyOrders, fingerprint::Fingerprint, handle::SubmitError, push::Push, weights::Weight},
+    engine::{TooManyOrders, fingerprint::Fingerprint, handle::SubmitError, push::Push, weights::AddressWeight},
 };
 
 /// Longest frame. A longer batch is not pushed: followers read it from the journal.
@@ -62,7 +62,7 @@ pub(super) enum Frame {
         sequence: u64,
     },
     /// Both: request weights of client addresses.
-    Weights(Vec<Weight>),
+    Weights(Vec<AddressWeight>),
     /// Leader: everything that the follower's earlier connections executed is in the journal up to `barrier`.
     Welcome {
         epoch: i64,
@@ -73,7 +73,7 @@ pub(super) enum Frame {
     /// Leader: the command left no event.
     Refused {
         id: u128,
-        failure: Failure,
+        failure: LinkFailure,
     },
     /// Leader: the answer to [`Frame::Ask`].
     Sequence {
@@ -89,7 +89,7 @@ pub(super) enum Frame {
 
 /// Why a command left no event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum LinkFailure {
     Submit(SubmitError),
     /// A cancel-replace of which neither half was executed.
     Halves {
@@ -99,7 +99,7 @@ pub(super) enum Failure {
 }
 
 /// Appends `frame` to `out`.
-pub(super) fn write(frame: &Frame, out: &mut BytesMut) {
+pub(super) fn write_frame(frame: &Frame, out: &mut BytesMut) {
     let start = out.len();
     out.put_u32(0);
     match frame {
@@ -165,7 +165,7 @@ const WEIGHT_BYTES: usize = 16 + 8 + 8 + 4 + 8;
 /// Weights in one frame.
 pub(super) const WEIGHTS_MAX: usize = 16_384;
 
-fn put_weight(weight: &Weight, out: &mut BytesMut) {
+fn put_weight(weight: &AddressWeight, out: &mut BytesMut) {
     let address = match weight.address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
@@ -177,13 +177,13 @@ fn put_weight(weight: &Weight, out: &mut BytesMut) {
     out.put_i64(weight.banned_until);
 }
 
-fn weights_of(mut body: Bytes) -> io::Result<Vec<Weight>> {
+fn weights_of(mut body: Bytes) -> io::Result<Vec<AddressWeight>> {
     if !body.len().is_multiple_of(WEIGHT_BYTES) {
         return Err(malformed(format!("weights of {} bytes", body.len())));
     }
     let mut weights = Vec::with_capacity(body.len() / WEIGHT_BYTES);
     while body.has_remaining() {
-        weights.push(Weight {
+        weights.push(AddressWeight {
             address: IpAddr::V6(Ipv6Addr::from(body.get_u128())).to_canonical(),
             origin: body.get_u64(),
             minute: body.get_i64(),
@@ -194,26 +194,26 @@ fn weights_of(mut body: Bytes) -> io::Result<Vec<Weight>> {
     Ok(weights)
 }
 
-fn put_failure(failure: &Failure, out: &mut BytesMut) {
+fn put_failure(failure: &LinkFailure, out: &mut BytesMut) {
     let mut refusals = Vec::new();
-    let mut refusal = |refusal: &Refusal| refusal.encode(&mut Writer(&mut refusals));
+    let mut refusal = |refusal: &Refusal| refusal.encode(&mut ByteEncoder(&mut refusals));
     let kind = match failure {
-        Failure::Submit(SubmitError::Refused(reason)) => {
+        LinkFailure::Submit(SubmitError::Refused(reason)) => {
             refusal(reason);
             failure::REFUSED
         }
-        Failure::Submit(SubmitError::Busy) => failure::BUSY,
-        Failure::Submit(SubmitError::Unavailable) => failure::UNAVAILABLE,
-        Failure::Submit(SubmitError::Unknown) => failure::UNKNOWN,
-        Failure::Submit(SubmitError::Expired) => failure::EXPIRED,
-        Failure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit, of_day, retry_after })) => {
+        LinkFailure::Submit(SubmitError::Busy) => failure::BUSY,
+        LinkFailure::Submit(SubmitError::Unavailable) => failure::UNAVAILABLE,
+        LinkFailure::Submit(SubmitError::Unknown) => failure::UNKNOWN,
+        LinkFailure::Submit(SubmitError::Expired) => failure::EXPIRED,
+        LinkFailure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit, of_day, retry_after })) => {
             out.put_u8(failure::TOO_MANY_ORDERS);
             out.put_u32(*limit);
             out.put_u8(u8::from(*of_day));
             out.put_u32(*retry_after);
             return;
         }
-        Failure::Halves { cancel, new } => {
+        LinkFailure::Halves { cancel, new } => {
             refusal(cancel);
             new.iter().for_each(&mut refusal);
             failure::HALVES
@@ -228,7 +228,7 @@ fn put_failure(failure: &Failure, out: &mut BytesMut) {
 /// # Errors
 ///
 /// Returns an error at the end of the stream and for malformed bytes.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let length = stream.read_u32().await? as usize;
     if length == 0 || length > FRAME_MAX {
         return Err(malformed(format!("a frame of {length} bytes")));
@@ -283,29 +283,29 @@ fn parse(mut body: Bytes) -> io::Result<Option<Frame>> {
     }))
 }
 
-fn failure_of(bytes: &[u8]) -> io::Result<Failure> {
-    let mut r = Reader::new(bytes);
+fn failure_of(bytes: &[u8]) -> io::Result<LinkFailure> {
+    let mut r = ByteDecoder::new(bytes);
     let unreadable = |error: exchange_core::DecodeError| malformed(error.to_string());
     Ok(match r.u8().map_err(unreadable)? {
-        failure::REFUSED => Failure::Submit(SubmitError::Refused(Refusal::decode(&mut r).map_err(unreadable)?)),
-        failure::BUSY => Failure::Submit(SubmitError::Busy),
-        failure::UNAVAILABLE => Failure::Submit(SubmitError::Unavailable),
-        failure::EXPIRED => Failure::Submit(SubmitError::Expired),
+        failure::REFUSED => LinkFailure::Submit(SubmitError::Refused(Refusal::decode(&mut r).map_err(unreadable)?)),
+        failure::BUSY => LinkFailure::Submit(SubmitError::Busy),
+        failure::UNAVAILABLE => LinkFailure::Submit(SubmitError::Unavailable),
+        failure::EXPIRED => LinkFailure::Submit(SubmitError::Expired),
         failure::TOO_MANY_ORDERS => {
             let mut fields = &bytes[1..];
             let short = |error: bytes::TryGetError| malformed(error.to_string());
             let limit = fields.try_get_u32().map_err(short)?;
             let of_day = fields.try_get_u8().map_err(short)? != 0;
             let retry_after = fields.try_get_u32().map_err(short)?;
-            Failure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit, of_day, retry_after }))
+            LinkFailure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit, of_day, retry_after }))
         }
         failure::HALVES => {
             let cancel = Refusal::decode(&mut r).map_err(unreadable)?;
             let new = if r.is_empty() { None } else { Some(Refusal::decode(&mut r).map_err(unreadable)?) };
-            Failure::Halves { cancel, new }
+            LinkFailure::Halves { cancel, new }
         }
         // A later release may have more reasons: the outcome is unknown here.
-        _ => Failure::Submit(SubmitError::Unknown),
+        _ => LinkFailure::Submit(SubmitError::Unknown),
     })
 }
 
@@ -319,7 +319,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn frames() -> Vec<Frame> {
-        let weight = |address: &str| Weight {
+        let weight = |address: &str| AddressWeight {
             address: address.parse().unwrap(),
             origin: 7,
             minute: 60_000_000,
@@ -348,14 +348,14 @@ mod tests {
             Frame::Welcome { epoch: 4, barrier: u64::MAX },
             Frame::Batch(push(None)),
             Frame::Batch(push(Some(Chain::GENESIS))),
-            refused(Failure::Submit(SubmitError::Refused(Refusal::Invalid("why".into())))),
-            refused(Failure::Submit(SubmitError::Busy)),
-            refused(Failure::Submit(SubmitError::Unavailable)),
-            refused(Failure::Submit(SubmitError::Unknown)),
-            refused(Failure::Submit(SubmitError::Expired)),
-            refused(Failure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit: 5, of_day: true, retry_after: 7 }))),
-            refused(Failure::Halves { cancel: Refusal::UnknownOrder, new: None }),
-            refused(Failure::Halves { cancel: Refusal::UnknownOrder, new: Some(Refusal::InsufficientBalance) }),
+            refused(LinkFailure::Submit(SubmitError::Refused(Refusal::Invalid("why".into())))),
+            refused(LinkFailure::Submit(SubmitError::Busy)),
+            refused(LinkFailure::Submit(SubmitError::Unavailable)),
+            refused(LinkFailure::Submit(SubmitError::Unknown)),
+            refused(LinkFailure::Submit(SubmitError::Expired)),
+            refused(LinkFailure::Submit(SubmitError::TooManyOrders(TooManyOrders { limit: 5, of_day: true, retry_after: 7 }))),
+            refused(LinkFailure::Halves { cancel: Refusal::UnknownOrder, new: None }),
+            refused(LinkFailure::Halves { cancel: Refusal::UnknownOrder, new: Some(Refusal::InsufficientBalance) }),
             Frame::Sequence { number: 1, sequence: 2 },
             Frame::Accuse { sequence: 4 },
             Frame::Fingerprint { form: 1, fingerprint: Fingerprint { sequence: 3, hash: u64::MAX } },
@@ -369,15 +369,15 @@ mod tests {
         let mut bytes = BytesMut::new();
         // An unknown kind in between is ignored.
         bytes.put_slice(&[0, 0, 0, 2, 250, 1]);
-        frames().iter().for_each(|frame| write(frame, &mut bytes));
+        frames().iter().for_each(|frame| write_frame(frame, &mut bytes));
         let mut stream = bytes.as_ref();
-        assert!(read(&mut stream).await.unwrap().is_none());
+        assert!(read_frame(&mut stream).await.unwrap().is_none());
         for frame in frames() {
-            let read = read(&mut stream).await.unwrap().unwrap();
+            let read = read_frame(&mut stream).await.unwrap().unwrap();
             assert_eq!(format!("{read:?}"), format!("{frame:?}"));
         }
-        assert!(read(&mut stream).await.is_err(), "the end of the stream");
-        assert!(read(&mut [0xff; 8].as_slice()).await.is_err(), "an oversized frame");
+        assert!(read_frame(&mut stream).await.is_err(), "the end of the stream");
+        assert!(read_frame(&mut [0xff; 8].as_slice()).await.is_err(), "an oversized frame");
     }
 
     proptest! {

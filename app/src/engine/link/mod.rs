@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::weights::Weight;
+use super::weights::AddressWeight;
 
 /// Path of the internal listener.
 const PATH: &str = "/link";
@@ -27,8 +27,8 @@ const PING: Duration = Duration::from_millis(200);
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Appends the weights, in frames of a bounded length.
-fn put_weights(weights: &[Weight], output: &mut BytesMut) {
+fn put_weights(weights: &[AddressWeight], output: &mut BytesMut) {
     for chunk in weights.chunks(frame::WEIGHTS_MAX) {
-        frame::write(&frame::Frame::Weights(chunk.to_vec()), output);
+        frame::write_frame(&frame::Frame::Weights(chunk.to_vec()), output);
     }
 }

@@ -27,15 +27,15 @@ use tracing::Instrument;
 
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
-    frame::{self, FRAME_MAX, Failure, Frame},
+    frame::{self, FRAME_MAX, Frame, LinkFailure},
 };
 use crate::engine::{
     Engine,
     fingerprint::{FORM, Fingerprint},
-    handle::{Answer, Reply, SubmitError},
-    registry::{Drained, Link},
+    handle::{CommandReply, CommandResult, SubmitError},
+    registry::{Drained, ReplicaLink},
     shared::Shared,
-    weights::Report,
+    weights::WeightReport,
 };
 
 /// Frames between a connection's reader and its task.
@@ -82,7 +82,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
     let (frames, received) = mpsc::channel(RECEIVED);
     let reading = tokio::spawn(async move {
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
-        while let Ok(Ok(frame)) = timeout(SILENCE, frame::read(&mut reader)).await {
+        while let Ok(Ok(frame)) = timeout(SILENCE, frame::read_frame(&mut reader)).await {
             if let Some(frame) = frame
                 && frames.send(frame).await.is_err()
             {
@@ -117,12 +117,12 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
 
 struct Session<'a> {
     shared: &'a Arc<Shared>,
-    link: Arc<Link>,
+    link: Arc<ReplicaLink>,
     replica: u128,
     pushes: broadcast::Receiver<Arc<crate::engine::push::Push>>,
-    reports: broadcast::Receiver<Report>,
+    reports: broadcast::Receiver<WeightReport>,
     received: mpsc::Receiver<Frame>,
-    waiting: FuturesUnordered<BoxFuture<'static, (u128, Answer)>>,
+    waiting: FuturesUnordered<BoxFuture<'static, (u128, CommandResult)>>,
     /// Number and arrival of the follower's question that waits for the lease.
     asked: Option<(u64, Instant)>,
     output: BytesMut,
@@ -137,7 +137,7 @@ impl Session<'_> {
             let epoch = self.shared.metrics.epoch.get();
             Frame::Welcome { epoch, barrier: self.shared.committed.read().state.sequence() }
         };
-        frame::write(&welcome, &mut self.output);
+        frame::write_frame(&welcome, &mut self.output);
         super::put_weights(&self.shared.weights.all(), &mut self.output);
         let mut fingerprints = self.shared.committed.read().fingerprints().last.subscribe();
         let mut ping = tokio::time::interval(PING);
@@ -167,7 +167,7 @@ impl Session<'_> {
                     changed.map_err(io::Error::other)?;
                     self.fingerprint(*fingerprints.borrow_and_update());
                 }
-                _ = ping.tick() => frame::write(&Frame::Ping, &mut self.output),
+                _ = ping.tick() => frame::write_frame(&Frame::Ping, &mut self.output),
             }
             // More that is ready joins the same write.
             while self.output.len() < 256 * 1024 {
@@ -186,7 +186,9 @@ impl Session<'_> {
 
     fn push(&mut self, push: Result<Arc<crate::engine::push::Push>, broadcast::error::RecvError>) -> io::Result<()> {
         match push {
-            Ok(push) if push.payload.len() < FRAME_MAX / 2 => frame::write(&Frame::Batch((*push).clone()), &mut self.output),
+            Ok(push) if push.payload.len() < FRAME_MAX / 2 => {
+                frame::write_frame(&Frame::Batch((*push).clone()), &mut self.output)
+            }
             // The follower reads the gap from the journal.
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return Err(io::Error::other("the engine has ended")),
@@ -194,9 +196,9 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn report(&mut self, report: Result<Report, broadcast::error::RecvError>) -> io::Result<()> {
+    fn report(&mut self, report: Result<WeightReport, broadcast::error::RecvError>) -> io::Result<()> {
         match report {
-            Ok(Report { from, weights }) if from != Some(self.replica) => super::put_weights(&weights, &mut self.output),
+            Ok(WeightReport { from, weights }) if from != Some(self.replica) => super::put_weights(&weights, &mut self.output),
             Ok(_) => {}
             Err(broadcast::error::RecvError::Lagged(_)) => super::put_weights(&self.shared.weights.all(), &mut self.output),
             Err(broadcast::error::RecvError::Closed) => return Err(io::Error::other("the engine has ended")),
@@ -206,7 +208,7 @@ impl Session<'_> {
 
     fn fingerprint(&mut self, fingerprint: Option<Fingerprint>) {
         if let Some(fingerprint) = fingerprint {
-            frame::write(&Frame::Fingerprint { form: FORM, fingerprint }, &mut self.output);
+            frame::write_frame(&Frame::Fingerprint { form: FORM, fingerprint }, &mut self.output);
         }
     }
 
@@ -229,7 +231,7 @@ impl Session<'_> {
             Frame::Weights(weights) => {
                 self.shared.follower.weights.inc_by(weights.len() as u64);
                 self.shared.weights.merge(&weights);
-                let _ = self.shared.weights.reports.send(Report { from: Some(self.replica), weights: weights.into() });
+                let _ = self.shared.weights.reports.send(WeightReport { from: Some(self.replica), weights: weights.into() });
             }
             Frame::Command { id, valid_until, traceparent, command } => self.queue(id, valid_until, &traceparent, &command),
             Frame::Ask { number } => {
@@ -245,7 +247,7 @@ impl Session<'_> {
         // The proof is checked before the sequence is read: no other leader had committed more at that moment.
         if let Some((number, _)) = self.asked.take_if(|(_, asked)| self.shared.lease.proves(*asked)) {
             let sequence = self.shared.committed.read().state.sequence();
-            frame::write(&Frame::Sequence { number, sequence }, &mut self.output);
+            frame::write_frame(&Frame::Sequence { number, sequence }, &mut self.output);
         }
     }
 
@@ -265,10 +267,10 @@ impl Session<'_> {
         self.waiting.push(async move { (id, answer.await) }.instrument(span).boxed());
     }
 
-    fn answer(&mut self, id: u128, answer: Answer) {
+    fn answer(&mut self, id: u128, answer: CommandResult) {
         let failure = match answer {
             // The batch contains its id.
-            Ok(Reply { outcome, .. }) => match not_executed(outcome) {
+            Ok(CommandReply { outcome, .. }) => match not_executed(outcome) {
                 Some(failure) => failure,
                 None => return,
             },
@@ -276,10 +278,10 @@ impl Session<'_> {
                 if error == SubmitError::Unknown {
                     self.drained = Drained::Unknown;
                 }
-                Failure::Submit(error)
+                LinkFailure::Submit(error)
             }
         };
-        frame::write(&Frame::Refused { id, failure }, &mut self.output);
+        frame::write_frame(&Frame::Refused { id, failure }, &mut self.output);
     }
 
     /// Waits until every command of this connection is decided.
@@ -293,11 +295,11 @@ impl Session<'_> {
 }
 
 /// The refusals of a cancel-replace that changed nothing: it has an outcome and perhaps no event.
-fn not_executed(outcome: Outcome) -> Option<Failure> {
+fn not_executed(outcome: Outcome) -> Option<LinkFailure> {
     let Outcome::CancelReplaced(both) = outcome else { return None };
     match (both.cancel, both.new) {
-        (Err(cancel), None) => Some(Failure::Halves { cancel, new: None }),
-        (Err(cancel), Some(Err(new))) => Some(Failure::Halves { cancel, new: Some(new) }),
+        (Err(cancel), None) => Some(LinkFailure::Halves { cancel, new: None }),
+        (Err(cancel), Some(Err(new))) => Some(LinkFailure::Halves { cancel, new: Some(new) }),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     chain::Chain,
     engine::push::Push,
-    journal_archive::Batch,
+    journal_archive::ArchivedBatch,
     shipped::{OBJECT_BYTES, Run},
     survey::ShippedThrough,
 };
@@ -40,7 +40,7 @@ pub(super) struct Buffer {
 }
 
 struct Waiting {
-    batch: Batch,
+    batch: ArchivedBatch,
     at: Instant,
     /// Only ticks.
     idle: bool,
@@ -63,7 +63,7 @@ impl Buffer {
         self.seen = self.seen.max(push.last_sequence);
         if push.first_sequence == self.next && self.bytes < BUFFER_BYTES {
             let Push { first_sequence, last_sequence, epoch, checksum, payload, .. } = &*push;
-            self.append(Batch {
+            self.append(ArchivedBatch {
                 first_sequence: *first_sequence,
                 last_sequence: *last_sequence,
                 epoch: *epoch,
@@ -87,7 +87,7 @@ impl Buffer {
     }
 
     /// Batches of the journal from [`Self::next`] on; it is confirmed up to `confirmed`.
-    pub fn fill(&mut self, confirmed: i64, batches: Vec<Batch>) {
+    pub fn fill(&mut self, confirmed: i64, batches: Vec<ArchivedBatch>) {
         self.seen = self.seen.max(confirmed);
         for batch in batches {
             if batch.first_sequence == self.next {
@@ -101,7 +101,7 @@ impl Buffer {
         }
     }
 
-    fn append(&mut self, batch: Batch) {
+    fn append(&mut self, batch: ArchivedBatch) {
         self.next = batch.last_sequence + 1;
         self.bytes += batch.payload.len() + BATCH_OVERHEAD;
         let idle = is_idle(&batch.payload);
@@ -216,7 +216,7 @@ mod tests {
         buffer.push(push(13, &[event()]));
         assert!(buffer.has_gap() && !buffer.is_due());
         assert_eq!(buffer.lag().0, 3);
-        let rows = [push(11, &[event()]), push(12, &[event()]), push(13, &[event()])].map(|push| Batch {
+        let rows = [push(11, &[event()]), push(12, &[event()]), push(13, &[event()])].map(|push| ArchivedBatch {
             first_sequence: push.first_sequence,
             last_sequence: push.last_sequence,
             epoch: push.epoch,

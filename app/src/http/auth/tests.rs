@@ -141,7 +141,7 @@ impl Attempt<'_> {
         let (query, body) = (self.query.as_bytes(), self.body.as_bytes());
         let parameters = Parameters::read(query, body).unwrap();
         let request =
-            Request { headers: &headers, query, body, parameters: &parameters, address: CLIENT, received: self.received };
+            SignedRequest { headers: &headers, query, body, parameters: &parameters, address: CLIENT, received: self.received };
         authenticate(&keys(&self.networks), self.security, &request).map_err(|error| error.code)
     }
 }

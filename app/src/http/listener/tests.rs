@@ -35,11 +35,11 @@ async fn start(per_address: u32, exempt: Vec<IpNet>) -> Running {
     });
     let connections = IntGauge::new("connections", "open").unwrap();
     let over = IntCounter::new("over", "over").unwrap();
-    let bounds = Bounds { write_timeout: Duration::from_millis(200), per_address, exempt, over: over.clone() };
+    let bounds = ListenerBounds { write_timeout: Duration::from_millis(200), per_address, exempt, over: over.clone() };
     let shutdown = CancellationToken::new();
     let parts = Serving { router, refuse, bounds, connections: connections.clone() };
     let closing = Closing { asked: CancellationToken::new(), last: shutdown.clone() };
-    let serving = tokio::spawn(serve(listener, parts, closing));
+    let serving = tokio::spawn(serve_connections(listener, parts, closing));
     Running { address, shutdown, serving, connections, over }
 }
 

@@ -6,14 +6,14 @@ mod tickers;
 mod windows;
 
 pub use tickers::{book_tickers, day_tickers, day_tickers_weight, prices, prices_weight};
-pub use windows::{rolling, trading_day, weight as windows_weight};
+pub use windows::{rolling, trading_day, windows_weight};
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply, TimeUnit};
+use super::endpoint::{Call, EndpointResult, Reply, TimeUnit};
 use super::error::ApiError;
 use super::json::Json;
 use super::parameters::Parameters;
-use crate::db::history::Part;
+use crate::db::history::HistoryPart;
 use crate::streams::market::aggregate_fields;
 use exchange_core::market_data::{Candle, CandleRange, Interval, PublicTrade};
 use exchange_core::money::{Amount, Price, Time};
@@ -28,7 +28,7 @@ pub(super) const ITEMS_MAX: usize = 1_000;
 const UTC: [&str; 6] = ["0", "+0", "-0", "0:00", "00:00", "+00:00"];
 
 /// `GET /api/v3/depth`
-pub async fn depth(app: &App, call: &Call<'_>) -> Answer {
+pub async fn depth(app: &App, call: &Call<'_>) -> EndpointResult {
     let limit = call.parameters.limit(DEPTH_DEFAULT, DEPTH_MAX)?;
     let (depth, sequence) = {
         let committed = app.engine.committed().read();
@@ -60,7 +60,7 @@ pub fn depth_weight(parameters: &Parameters<'_>) -> u32 {
 }
 
 /// `GET /api/v3/trades`
-pub async fn trades(app: &App, call: &Call<'_>) -> Answer {
+pub async fn trades(app: &App, call: &Call<'_>) -> EndpointResult {
     let limit = call.parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
     let trades: Vec<PublicTrade> = {
         let committed = app.engine.committed().read();
@@ -72,11 +72,11 @@ pub async fn trades(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/historicalTrades`
-pub async fn historical_trades(app: &App, call: &Call<'_>) -> Answer {
+pub async fn historical_trades(app: &App, call: &Call<'_>) -> EndpointResult {
     let limit = call.parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
     let from = call.parameters.integer("fromId")?;
     let market = symbols::one(&app.engine.committed().read().state, &call.parameters)?;
-    let trades = app.history.trades(market, Part { from, limit, ..Part::default() }).await?;
+    let trades = app.history.trades(market, HistoryPart { from, limit, ..HistoryPart::default() }).await?;
     Ok(written_trades(&trades, call.time_unit))
 }
 
@@ -97,7 +97,7 @@ fn written_trades(trades: &[PublicTrade], unit: TimeUnit) -> Reply {
 }
 
 /// `GET /api/v3/aggTrades`
-pub async fn aggregate_trades(app: &App, call: &Call<'_>) -> Answer {
+pub async fn aggregate_trades(app: &App, call: &Call<'_>) -> EndpointResult {
     let limit = call.parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
     let from = call.parameters.integer("fromId")?;
     let (start, end) = period(&call.parameters)?;
@@ -105,14 +105,14 @@ pub async fn aggregate_trades(app: &App, call: &Call<'_>) -> Answer {
         return Err(symbols::BAD_COMBINATION);
     }
     let market = symbols::one(&app.engine.committed().read().state, &call.parameters)?;
-    let aggregates = app.history.aggregates(market, Part { from, start, end, limit }).await?;
+    let aggregates = app.history.aggregates(market, HistoryPart { from, start, end, limit }).await?;
     Ok(Reply::written(16 + 128 * aggregates.len(), |json| {
         json.array(&aggregates, |json, aggregate| json.object(|json| aggregate_fields(json, call.time_unit, aggregate)));
     }))
 }
 
 /// `GET /api/v3/klines`
-pub async fn klines(app: &App, call: &Call<'_>) -> Answer {
+pub async fn klines(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let text = parameters.mandatory("interval")?;
     let interval = Interval::from_text(text).ok_or(ApiError::INTERVAL)?;
@@ -145,7 +145,7 @@ fn written_candle(json: &mut Json, interval: Interval, candle: &Candle, unit: Ti
 }
 
 /// `GET /api/v3/avgPrice`
-pub async fn average_price(app: &App, call: &Call<'_>) -> Answer {
+pub async fn average_price(app: &App, call: &Call<'_>) -> EndpointResult {
     let (minutes, price, close_time) = {
         let committed = app.engine.committed().read();
         let market = symbols::one(&committed.state, &call.parameters)?;

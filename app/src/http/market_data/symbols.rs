@@ -15,7 +15,7 @@ const DUPLICATE: ApiError = ApiError::bad(-1151, "Symbol is present multiple tim
 
 /// One market is answered as an object, several as an array.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum SymbolSelection {
     One(MarketId),
     Many(Vec<MarketId>),
 }
@@ -34,12 +34,12 @@ pub fn one(state: &State, parameters: &Parameters<'_>) -> Result<MarketId, ApiEr
 /// # Errors
 ///
 /// Returns -1128 if both are sent, -1105 for an empty list, -1151 for a repeated symbol, -1121 or -1122; -1220 as [`one`].
-pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiError> {
+pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<SymbolSelection, ApiError> {
     let wanted = status(parameters)?;
     let matches = |status: MarketStatus| wanted.is_none_or(|wanted| wanted == status);
     match (parameters.symbol_if_sent()?, parameters.symbols()?) {
         (Some(_), Some(_)) => Err(BAD_COMBINATION),
-        (Some(symbol), None) => named(state, symbol, wanted).map(Asked::One),
+        (Some(symbol), None) => named(state, symbol, wanted).map(SymbolSelection::One),
         (None, Some(symbols)) => {
             if symbols.is_empty() {
                 return Err(ApiError::empty("symbols"));
@@ -53,16 +53,16 @@ pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiErr
                 }
                 markets.extend(matches(market.status).then_some(market.id));
             }
-            Ok(Asked::Many(markets))
+            Ok(SymbolSelection::Many(markets))
         }
         (None, None) => {
-            Ok(Asked::Many(state.markets().filter(|market| matches(market.status)).map(|market| market.id).collect()))
+            Ok(SymbolSelection::Many(state.markets().filter(|market| matches(market.status)).map(|market| market.id).collect()))
         }
     }
 }
 
 /// Weight of a request with one symbol, a list of symbols (by its length), or none.
-pub fn weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
+pub fn symbols_weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
     match parameters.symbols() {
         Ok(Some(symbols)) => many(symbols.len()),
         _ if parameters.has("symbol") => one,

@@ -1,9 +1,9 @@
 //! This module serves tickers (24 hours, last price, best prices) of one market, several or all. It must not compute a statistic.
 
-use super::symbols::{self, Asked};
+use super::symbols::{self, SymbolSelection};
 use crate::engine::committed::Committed;
 use crate::http::App;
-use crate::http::endpoint::{Answer, Call, Reply, TimeUnit};
+use crate::http::endpoint::{Call, EndpointResult, Reply, TimeUnit};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::json::Json;
@@ -30,7 +30,7 @@ struct DayTicker {
 }
 
 /// `GET /api/v3/ticker/24hr`
-pub async fn day_tickers(app: &App, call: &Call<'_>) -> Answer {
+pub async fn day_tickers(app: &App, call: &Call<'_>) -> EndpointResult {
     let form = form(&call.parameters)?;
     let read = |committed: &Committed, market| DayTicker {
         symbol: symbol(committed, market),
@@ -57,7 +57,7 @@ pub(super) fn form(parameters: &Parameters<'_>) -> Result<Form, ApiError> {
 }
 
 pub fn day_tickers_weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(
+    symbols::symbols_weight(
         parameters,
         2,
         |count| match count {
@@ -70,7 +70,7 @@ pub fn day_tickers_weight(parameters: &Parameters<'_>) -> u32 {
 }
 
 /// `GET /api/v3/ticker/price`
-pub async fn prices(app: &App, call: &Call<'_>) -> Answer {
+pub async fn prices(app: &App, call: &Call<'_>) -> EndpointResult {
     let read =
         |committed: &Committed, market| (symbol(committed, market), committed.state.last_price(market).unwrap_or_default());
     answer(app, call, 64, read, |json, (symbol, price)| {
@@ -80,7 +80,7 @@ pub async fn prices(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/ticker/bookTicker`
-pub async fn book_tickers(app: &App, call: &Call<'_>) -> Answer {
+pub async fn book_tickers(app: &App, call: &Call<'_>) -> EndpointResult {
     let read = |committed: &Committed, market| {
         (symbol(committed, market), best(committed, market, Side::Buy), best(committed, market, Side::Sell))
     };
@@ -91,7 +91,7 @@ pub async fn book_tickers(app: &App, call: &Call<'_>) -> Answer {
 }
 
 pub fn prices_weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(parameters, 2, |_| 4, 4)
+    symbols::symbols_weight(parameters, 2, |_| 4, 4)
 }
 
 /// Reads the requested markets under one lock, then writes an object for one or an array for several.
@@ -101,12 +101,12 @@ fn answer<T>(
     capacity: usize,
     read: impl Fn(&Committed, MarketId) -> T,
     write: impl Fn(&mut Json, &T),
-) -> Answer {
+) -> EndpointResult {
     let (one, tickers) = {
         let committed = app.engine.committed().read();
         match symbols::asked(&committed.state, &call.parameters)? {
-            Asked::One(market) => (true, vec![read(&committed, market)]),
-            Asked::Many(markets) => (false, markets.into_iter().map(|market| read(&committed, market)).collect()),
+            SymbolSelection::One(market) => (true, vec![read(&committed, market)]),
+            SymbolSelection::Many(markets) => (false, markets.into_iter().map(|market| read(&committed, market)).collect()),
         }
     };
     Ok(Reply::written(16 + capacity * tickers.len(), |json| match tickers.as_slice() {

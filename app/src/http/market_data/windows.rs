@@ -1,10 +1,10 @@
 //! This module serves tickers of a chosen window (`ticker`) and of the trading day (`ticker/tradingDay`). It must not compute a
 //! statistic.
 
-use super::symbols::{self, Asked};
+use super::symbols::{self, SymbolSelection};
 use super::tickers::{Form, form, totals};
 use crate::http::App;
-use crate::http::endpoint::{Answer, Call, Reply, TimeUnit};
+use crate::http::endpoint::{Call, EndpointResult, Reply, TimeUnit};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::json::Json;
@@ -27,7 +27,7 @@ struct Window {
 }
 
 /// `GET /api/v3/ticker`
-pub async fn rolling(app: &App, call: &Call<'_>) -> Answer {
+pub async fn rolling(app: &App, call: &Call<'_>) -> EndpointResult {
     let length = match call.parameters.text("windowSize")? {
         None => DAY,
         Some(text) => window_size(text).ok_or_else(|| ApiError::invalid("windowSize"))?,
@@ -36,7 +36,7 @@ pub async fn rolling(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// `GET /api/v3/ticker/tradingDay`
-pub async fn trading_day(app: &App, call: &Call<'_>) -> Answer {
+pub async fn trading_day(app: &App, call: &Call<'_>) -> EndpointResult {
     let offset = match call.parameters.text("timeZone")? {
         None => 0,
         Some(text) => time_zone(text).ok_or_else(|| ApiError::invalid("timeZone"))?,
@@ -49,12 +49,12 @@ pub async fn trading_day(app: &App, call: &Call<'_>) -> Answer {
 }
 
 /// By the number of requested markets.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(parameters, WEIGHT, |count| (count as u32).saturating_mul(WEIGHT).min(WEIGHT_MAX), WEIGHT)
+pub fn windows_weight(parameters: &Parameters<'_>) -> u32 {
+    symbols::symbols_weight(parameters, WEIGHT, |count| (count as u32).saturating_mul(WEIGHT).min(WEIGHT_MAX), WEIGHT)
 }
 
 /// Reads the requested markets' windows: `bounds` are opening and closing time at the journal's time.
-async fn answer(app: &App, call: &Call<'_>, bounds: impl Fn(Time) -> (Time, Time)) -> Answer {
+async fn answer(app: &App, call: &Call<'_>, bounds: impl Fn(Time) -> (Time, Time)) -> EndpointResult {
     let parameters = &call.parameters;
     let form = form(parameters)?;
     if !parameters.has("symbol") && !parameters.has("symbols") {
@@ -64,8 +64,8 @@ async fn answer(app: &App, call: &Call<'_>, bounds: impl Fn(Time) -> (Time, Time
         let committed = app.engine.committed().read();
         let state = &committed.state;
         let (one, markets) = match symbols::asked(state, parameters)? {
-            Asked::One(market) => (true, vec![market]),
-            Asked::Many(markets) => (false, markets),
+            SymbolSelection::One(market) => (true, vec![market]),
+            SymbolSelection::Many(markets) => (false, markets),
         };
         let named = |market: MarketId| {
             let symbol = state.market(market).map_or_else(Box::default, |market| market.symbol.clone());

@@ -3,7 +3,7 @@
 
 /// The shape of a reply's body: names of schemas.
 #[derive(Debug, Clone, Copy)]
-pub enum Shape {
+pub enum AnswerShape {
     One(&'static str),
     Many(&'static str),
     /// An object for `symbol`, an array for `symbols` or no symbol; any of the named shapes.
@@ -22,14 +22,14 @@ pub struct Documented {
     pub path: &'static str,
     /// Required parameters.
     pub required: &'static [&'static str],
-    pub shape: Shape,
+    pub shape: AnswerShape,
 }
 
-const fn row(method: &'static str, path: &'static str, required: &'static [&'static str], shape: Shape) -> Documented {
+const fn row(method: &'static str, path: &'static str, required: &'static [&'static str], shape: AnswerShape) -> Documented {
     Documented { method, path, required, shape }
 }
 
-use Shape::{AnyOf, Candles, Many, One, OneOrMany, Refused};
+use AnswerShape::{AnyOf, Candles, Many, One, OneOrMany, Refused};
 
 const SYMBOL: &[&str] = &["symbol"];
 
@@ -94,6 +94,6 @@ pub const DOCUMENTED: &[Documented] = &[
 ];
 
 /// The documentation of an endpoint.
-pub fn of(method: &str, path: &str) -> Option<&'static Documented> {
+pub fn documented_answer(method: &str, path: &str) -> Option<&'static Documented> {
     DOCUMENTED.iter().find(|row| row.method == method && row.path == path)
 }

@@ -5,10 +5,10 @@ mod answers;
 mod parameters;
 pub mod schemas;
 
-pub use answers::{DOCUMENTED, Documented, Shape, of as documented};
-pub use parameters::{Kind, REFUSED, describe};
+pub use answers::{AnswerShape, DOCUMENTED, Documented, documented_answer as documented};
+pub use parameters::{ParameterKind, REFUSED, describe};
 
-use super::endpoint::{Endpoint, Security, Weight};
+use super::endpoint::{Endpoint, EndpointWeight, Security};
 use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, amendments, market, trading};
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -88,7 +88,7 @@ const GROUPS: [(&str, &str); 5] = [
 struct Schemas;
 
 /// The document of `endpoints`.
-pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
+pub fn openapi_document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
     let mut document = Schemas::openapi();
     document.info.title = "Spot exchange".to_owned();
     document.info.description = Some(ABOUT.to_owned());
@@ -116,7 +116,7 @@ pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
 }
 
 fn operation(endpoint: &Endpoint) -> Operation {
-    let documented = answers::of(endpoint.method.as_str(), endpoint.path);
+    let documented = answers::documented_answer(endpoint.method.as_str(), endpoint.path);
     let required = documented.map_or(&[][..], |documented| documented.required);
     let (weight, security) = (weight(endpoint), security(endpoint.security));
     let mut operation = OperationBuilder::new()
@@ -135,9 +135,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
     } else if endpoint.security != Security::None {
         let window = "Validity of the request in milliseconds. Default 5000, at most 60000.";
         operation = operation
-            .parameter(parameter("recvWindow", Kind::Decimal, window, false))
-            .parameter(parameter("timestamp", Kind::Time, "Time at which the request was created.", true))
-            .parameter(parameter("signature", Kind::Text, "Signature of query and body as sent.", true))
+            .parameter(parameter("recvWindow", ParameterKind::Decimal, window, false))
+            .parameter(parameter("timestamp", ParameterKind::Time, "Time at which the request was created.", true))
+            .parameter(parameter("signature", ParameterKind::Text, "Signature of query and body as sent.", true))
             .security(SecurityRequirement::new(HEADER_KEY, [""; 0]));
     }
     if let Some(schema) = documented.and_then(|documented| schema(documented.shape)) {
@@ -165,8 +165,10 @@ fn operation_id(endpoint: &Endpoint) -> String {
 
 fn weight(endpoint: &Endpoint) -> String {
     match endpoint.weight {
-        Weight::Fixed(weight) => weight.to_string(),
-        Weight::Of(weigh) => format!("{} or more, depending on the parameters", weigh(&super::parameters::Parameters::default())),
+        EndpointWeight::Fixed(weight) => weight.to_string(),
+        EndpointWeight::Of(weigh) => {
+            format!("{} or more, depending on the parameters", weigh(&super::parameters::Parameters::default()))
+        }
     }
 }
 
@@ -180,15 +182,17 @@ const fn security(security: Security) -> &'static str {
     }
 }
 
-fn parameter(name: &str, kind: Kind, text: &str, required: bool) -> Parameter {
+fn parameter(name: &str, kind: ParameterKind, text: &str, required: bool) -> Parameter {
     let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let schema: Schema = match kind {
-        Kind::Text => of(Type::String).into(),
-        Kind::Integer | Kind::Time => of(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).into(),
-        Kind::Decimal => of(Type::String).pattern(Some(r"^\d+(\.\d+)?$")).into(),
-        Kind::Boolean => of(Type::Boolean).into(),
-        Kind::Texts => of(Type::String).into(),
-        Kind::One(values) => of(Type::String).enum_values(Some(values())).into(),
+        ParameterKind::Text => of(Type::String).into(),
+        ParameterKind::Integer | ParameterKind::Time => {
+            of(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).into()
+        }
+        ParameterKind::Decimal => of(Type::String).pattern(Some(r"^\d+(\.\d+)?$")).into(),
+        ParameterKind::Boolean => of(Type::Boolean).into(),
+        ParameterKind::Texts => of(Type::String).into(),
+        ParameterKind::One(values) => of(Type::String).enum_values(Some(values())).into(),
     };
     ParameterBuilder::new()
         .name(name)
@@ -204,20 +208,20 @@ fn answer(text: &str, schema: RefOr<Schema>) -> utoipa::openapi::Response {
     ResponseBuilder::new().description(text).content("application/json", content).build()
 }
 
-fn schema(shape: Shape) -> Option<RefOr<Schema>> {
+fn schema(shape: AnswerShape) -> Option<RefOr<Schema>> {
     Some(match shape {
-        Shape::One(name) => named(name),
-        Shape::Many(name) => Array::new(named(name)).into(),
-        Shape::OneOrMany(names) => {
+        AnswerShape::One(name) => named(name),
+        AnswerShape::Many(name) => Array::new(named(name)).into(),
+        AnswerShape::OneOrMany(names) => {
             let mut any = AnyOfBuilder::new();
             for name in names {
                 any = any.item(named(name)).item(Array::new(named(name)));
             }
             Schema::AnyOf(any.build()).into()
         }
-        Shape::AnyOf(names) => any_of(names),
-        Shape::Candles => Array::new(candle()).into(),
-        Shape::Refused => return None,
+        AnswerShape::AnyOf(names) => any_of(names),
+        AnswerShape::Candles => Array::new(candle()).into(),
+        AnswerShape::Refused => return None,
     })
 }
 
@@ -277,7 +281,10 @@ mod tests {
     fn every_endpoint_is_documented_and_nothing_else_is() {
         let routed: Vec<_> = ENDPOINTS.iter().map(|endpoint| (endpoint.method.as_str(), endpoint.path)).collect();
         for (method, path) in &routed {
-            assert!(answers::of(method, path).is_some(), "{method} {path}: add its parameters and replies to DOCUMENTED");
+            assert!(
+                answers::documented_answer(method, path).is_some(),
+                "{method} {path}: add its parameters and replies to DOCUMENTED"
+            );
         }
         for row in DOCUMENTED {
             assert!(routed.contains(&(row.method, row.path)), "{} {} is documented but does not exist", row.method, row.path);
@@ -290,7 +297,7 @@ mod tests {
             for name in endpoint.parameters.iter().filter(|name| !REFUSED.contains(name)) {
                 assert!(describe(endpoint.path, name).is_some(), "{} {name}: add a description", endpoint.path);
             }
-            for name in answers::of(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
+            for name in answers::documented_answer(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
                 assert!(endpoint.parameters.contains(name), "{} requires {name} but does not read it", endpoint.path);
             }
             let group = endpoint.group.replace('_', " ");
@@ -300,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        let document = serde_json::to_value(document(ENDPOINTS)).unwrap();
+        let document = serde_json::to_value(openapi_document(ENDPOINTS)).unwrap();
         assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
         let text = document.to_string();
         let mut references = 0;

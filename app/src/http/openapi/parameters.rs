@@ -6,7 +6,7 @@ use exchange_core::order::{OrderType, Side, StpMode, TimeInForce};
 
 /// Format of a parameter's value.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum ParameterKind {
     Text,
     Integer,
     Decimal,
@@ -59,106 +59,119 @@ fn time_in_force() -> Vec<&'static str> {
 }
 
 /// Kind and meaning of the parameter `name` of `path`; `None`: not documented.
-pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
+pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)> {
     let wallet = path.starts_with("/sapi/");
     Some(match name {
-        "type" if path.contains("ticker") => (Kind::One(|| vec!["FULL", "MINI"]), "Default: FULL."),
-        "limit" if path.ends_with("/depth") => (Kind::Integer, "Levels per side. Default 100, at most 5000."),
-        "limit" if path.ends_with("/statement") => (Kind::Integer, "Default 20, at most 100."),
-        "startTime" if path.ends_with("/statement") => (Kind::Time, "Inclusive. At most 366 days before endTime."),
-        "endTime" if path.ends_with("/statement") => (Kind::Time, "Exclusive, and not in the future."),
-        "statementId" => (Kind::Text, "Id from the request or the list."),
-        "limit" => (Kind::Integer, "Default 500, at most 1000."),
+        "type" if path.contains("ticker") => (ParameterKind::One(|| vec!["FULL", "MINI"]), "Default: FULL."),
+        "limit" if path.ends_with("/depth") => (ParameterKind::Integer, "Levels per side. Default 100, at most 5000."),
+        "limit" if path.ends_with("/statement") => (ParameterKind::Integer, "Default 20, at most 100."),
+        "startTime" if path.ends_with("/statement") => (ParameterKind::Time, "Inclusive. At most 366 days before endTime."),
+        "endTime" if path.ends_with("/statement") => (ParameterKind::Time, "Exclusive, and not in the future."),
+        "statementId" => (ParameterKind::Text, "Id from the request or the list."),
+        "limit" => (ParameterKind::Integer, "Default 500, at most 1000."),
         "fromId" if path.ends_with("allOrderList") => {
-            (Kind::Integer, "First order list id of the answer. Not together with times.")
+            (ParameterKind::Integer, "First order list id of the answer. Not together with times.")
         }
         "fromId" if path.ends_with("aggTrades") => {
-            (Kind::Integer, "First aggregate trade id of the answer. Not together with times.")
+            (ParameterKind::Integer, "First aggregate trade id of the answer. Not together with times.")
         }
-        "fromId" => (Kind::Integer, "First trade id of the answer. Without it: the latest trades."),
+        "fromId" => (ParameterKind::Integer, "First trade id of the answer. Without it: the latest trades."),
         "orderId" if path.ends_with("allOrders") => {
-            (Kind::Integer, "First order id of the answer. Without it: the latest orders.")
+            (ParameterKind::Integer, "First order id of the answer. Without it: the latest orders.")
         }
-        "quantity" => (Kind::Decimal, "Quantity in the base asset."),
-        "amount" => (Kind::Decimal, "Amount in units of the coin."),
-        "symbol" if path.ends_with("openOrders") => (Kind::Text, "E.g. BTCUSDT. Without it: every symbol."),
-        "symbol" => (Kind::Text, "E.g. BTCUSDT."),
-        "symbols" => (Kind::Texts, "E.g. [\"BTCUSDT\",\"ETHUSDT\"]. Not together with symbol."),
+        "quantity" => (ParameterKind::Decimal, "Quantity in the base asset."),
+        "amount" => (ParameterKind::Decimal, "Amount in units of the coin."),
+        "symbol" if path.ends_with("openOrders") => (ParameterKind::Text, "E.g. BTCUSDT. Without it: every symbol."),
+        "symbol" => (ParameterKind::Text, "E.g. BTCUSDT."),
+        "symbols" => (ParameterKind::Texts, "E.g. [\"BTCUSDT\",\"ETHUSDT\"]. Not together with symbol."),
         "symbolStatus" => (
-            Kind::One(|| vec!["TRADING", "HALT", "BREAK", "CANCEL_ONLY"]),
+            ParameterKind::One(|| vec!["TRADING", "HALT", "BREAK", "CANCEL_ONLY"]),
             "Only symbols with this status. Others are omitted; a single one is answered -1220.",
         ),
-        "permissions" => (Kind::Text, "SPOT, or an array such as [\"SPOT\",\"MARGIN\"]. Not together with symbol or symbols."),
-        "showPermissionSets" => (Kind::Boolean, "Whether permissionSets is filled in. Default: true."),
+        "permissions" => {
+            (ParameterKind::Text, "SPOT, or an array such as [\"SPOT\",\"MARGIN\"]. Not together with symbol or symbols.")
+        }
+        "showPermissionSets" => (ParameterKind::Boolean, "Whether permissionSets is filled in. Default: true."),
         "interval" => (
-            Kind::One(|| Interval::ALL.iter().map(|interval| interval.text()).collect()),
+            ParameterKind::One(|| Interval::ALL.iter().map(|interval| interval.text()).collect()),
             "Length of a candle; 1m is a minute, 1M a month. Weeks start on Monday, 3d candles count from 1970-01-01.",
         ),
-        "windowSize" => (Kind::Text, "1m to 59m, 1h to 23h, 1d to 7d. Default: 1d."),
+        "windowSize" => (ParameterKind::Text, "1m to 59m, 1h to 23h, 1d to 7d. Default: 1d."),
         "timeZone" if path.ends_with("tradingDay") => {
-            (Kind::Text, "Offset of the day from UTC: -12:00 to +14:00, e.g. 8 or 05:45. Default: 0.")
+            (ParameterKind::Text, "Offset of the day from UTC: -12:00 to +14:00, e.g. 8 or 05:45. Default: 0.")
         }
-        "timeZone" => (Kind::Text, "Only UTC is supported: 0 or 00:00."),
-        "startTime" => (Kind::Time, "Inclusive. With it the answer starts with the oldest match, up to the limit."),
-        "endTime" => (Kind::Time, "Inclusive."),
-        "side" => (Kind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
-        "type" => (Kind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
-        "aboveType" | "belowType" => (Kind::One(legs), "Type of the leg above or below the market."),
-        "timeInForce" => (Kind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
-        "aboveTimeInForce" | "belowTimeInForce" => (Kind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
-        "quoteOrderQty" => (Kind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
-        "price" if path.ends_with("order/oco") => (Kind::Decimal, "Price of the limit leg."),
-        "stopPrice" if path.ends_with("order/oco") => (Kind::Decimal, "Last price at which the stop leg becomes active."),
-        "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
-        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
+        "timeZone" => (ParameterKind::Text, "Only UTC is supported: 0 or 00:00."),
+        "startTime" => (ParameterKind::Time, "Inclusive. With it the answer starts with the oldest match, up to the limit."),
+        "endTime" => (ParameterKind::Time, "Inclusive."),
+        "side" => (ParameterKind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
+        "type" => (ParameterKind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
+        "aboveType" | "belowType" => (ParameterKind::One(legs), "Type of the leg above or below the market."),
+        "timeInForce" => (ParameterKind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
+        "aboveTimeInForce" | "belowTimeInForce" => {
+            (ParameterKind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT.")
+        }
+        "quoteOrderQty" => (ParameterKind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
+        "price" if path.ends_with("order/oco") => (ParameterKind::Decimal, "Price of the limit leg."),
+        "stopPrice" if path.ends_with("order/oco") => {
+            (ParameterKind::Decimal, "Last price at which the stop leg becomes active.")
+        }
+        "price" | "abovePrice" | "belowPrice" => {
+            (ParameterKind::Decimal, "Price in the quote asset, for types that have a limit price.")
+        }
+        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => {
+            (ParameterKind::Decimal, "Last price at which the order becomes active.")
+        }
         "newClientOrderId" if path.ends_with("keepPriority") => {
-            (Kind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
+            (ParameterKind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
-        "newQty" => (Kind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
-        "preventedMatchId" => (Kind::Integer, "Id of one match. Not together with other ids or limit."),
-        "fromPreventedMatchId" => (Kind::Integer, "First match id of the answer, with orderId."),
-        "fromExecutionId" => (Kind::Integer, "First execution id of the answer."),
+        "newQty" => (ParameterKind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
+        "preventedMatchId" => (ParameterKind::Integer, "Id of one match. Not together with other ids or limit."),
+        "fromPreventedMatchId" => (ParameterKind::Integer, "First match id of the answer, with orderId."),
+        "fromExecutionId" => (ParameterKind::Integer, "First execution id of the answer."),
         "newClientOrderId" if path.ends_with("/order") || path.contains("order/") => {
-            (Kind::Text, "1 to 36 of a-z A-Z 0-9 - _; unique among open orders. Generated if not sent.")
+            (ParameterKind::Text, "1 to 36 of a-z A-Z 0-9 - _; unique among open orders. Generated if not sent.")
         }
-        "newClientOrderId" | "cancelNewClientOrderId" => (Kind::Text, "Id of the cancel itself. Generated if not sent."),
-        "listClientOrderId" => (Kind::Text, "Client id of the list."),
-        "stopLimitPrice" => (Kind::Decimal, "Makes the stop leg a STOP_LOSS_LIMIT with this price; else it is a STOP_LOSS."),
-        "stopLimitTimeInForce" => (Kind::One(time_in_force), "Required with stopLimitPrice."),
-        "limitClientOrderId" | "stopClientOrderId" => (Kind::Text, "Client id of the leg."),
-        "aboveClientOrderId" | "belowClientOrderId" => (Kind::Text, "Client id of the leg."),
+        "newClientOrderId" | "cancelNewClientOrderId" => (ParameterKind::Text, "Id of the cancel itself. Generated if not sent."),
+        "listClientOrderId" => (ParameterKind::Text, "Client id of the list."),
+        "stopLimitPrice" => {
+            (ParameterKind::Decimal, "Makes the stop leg a STOP_LOSS_LIMIT with this price; else it is a STOP_LOSS.")
+        }
+        "stopLimitTimeInForce" => (ParameterKind::One(time_in_force), "Required with stopLimitPrice."),
+        "limitClientOrderId" | "stopClientOrderId" => (ParameterKind::Text, "Client id of the leg."),
+        "aboveClientOrderId" | "belowClientOrderId" => (ParameterKind::Text, "Client id of the leg."),
         "newOrderRespType" => (
-            Kind::One(|| vec!["ACK", "RESULT", "FULL"]),
+            ParameterKind::One(|| vec!["ACK", "RESULT", "FULL"]),
             "Detail of the reply. Default: FULL for MARKET and LIMIT, ACK for other orders, RESULT for order lists.",
         ),
         "selfTradePreventionMode" => {
-            (Kind::One(|| StpMode::ALL.iter().map(|value| value.text()).collect()), "Default: that of the symbol.")
+            (ParameterKind::One(|| StpMode::ALL.iter().map(|value| value.text()).collect()), "Default: that of the symbol.")
         }
-        "computeCommissionRates" => (Kind::Boolean, "Include the commission rates. Default: false."),
-        "orderId" => (Kind::Integer, "Id of the order."),
-        "origClientOrderId" if path.ends_with("orderList") => (Kind::Text, "Client id of the list."),
-        "origClientOrderId" => (Kind::Text, "Client id of the order."),
-        "cancelOrderId" => (Kind::Integer, "Id of the order to cancel."),
-        "cancelOrigClientOrderId" => (Kind::Text, "Client id of the order to cancel."),
-        "cancelReplaceMode" => {
-            (Kind::One(|| vec!["STOP_ON_FAILURE", "ALLOW_FAILURE"]), "Whether to place the new order if the cancel fails.")
-        }
+        "computeCommissionRates" => (ParameterKind::Boolean, "Include the commission rates. Default: false."),
+        "orderId" => (ParameterKind::Integer, "Id of the order."),
+        "origClientOrderId" if path.ends_with("orderList") => (ParameterKind::Text, "Client id of the list."),
+        "origClientOrderId" => (ParameterKind::Text, "Client id of the order."),
+        "cancelOrderId" => (ParameterKind::Integer, "Id of the order to cancel."),
+        "cancelOrigClientOrderId" => (ParameterKind::Text, "Client id of the order to cancel."),
+        "cancelReplaceMode" => (
+            ParameterKind::One(|| vec!["STOP_ON_FAILURE", "ALLOW_FAILURE"]),
+            "Whether to place the new order if the cancel fails.",
+        ),
         "cancelRestrictions" => {
-            (Kind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel the order only if it has this status.")
+            (ParameterKind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel the order only if it has this status.")
         }
         "orderRateLimitExceededMode" => (
-            Kind::One(|| vec!["DO_NOTHING", "CANCEL_ONLY"]),
+            ParameterKind::One(|| vec!["DO_NOTHING", "CANCEL_ONLY"]),
             "Action if the account has no room for another order. Default: DO_NOTHING.",
         ),
-        "listenKey" => (Kind::Text, "As returned by POST."),
-        "orderListId" => (Kind::Integer, "Id of the list."),
-        "omitZeroBalances" => (Kind::Boolean, "Omit assets with a zero balance. Default: false."),
-        "coin" if wallet => (Kind::Text, "E.g. BTC."),
+        "listenKey" => (ParameterKind::Text, "As returned by POST."),
+        "orderListId" => (ParameterKind::Integer, "Id of the list."),
+        "omitZeroBalances" => (ParameterKind::Boolean, "Omit assets with a zero balance. Default: false."),
+        "coin" if wallet => (ParameterKind::Text, "E.g. BTC."),
         "network" | "address" | "addressTag" | "name" | "txId" | "idList" | "withdrawOrderId" | "questionnaire" if wallet => {
-            (Kind::Text, "As at Binance.")
+            (ParameterKind::Text, "As at Binance.")
         }
-        "status" | "offset" | "walletType" if wallet => (Kind::Integer, "As at Binance."),
-        "transactionFeeFlag" | "includeSource" if wallet => (Kind::Boolean, "As at Binance."),
+        "status" | "offset" | "walletType" if wallet => (ParameterKind::Integer, "As at Binance."),
+        "transactionFeeFlag" | "includeSource" if wallet => (ParameterKind::Boolean, "As at Binance."),
         _ => return None,
     })
 }

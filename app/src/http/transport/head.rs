@@ -16,7 +16,7 @@ const HEADERS_MAX: usize = 100;
 
 /// Why input did not become a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum HeadFault {
     Malformed,
     Lengths,
     TargetTooLong,
@@ -24,7 +24,7 @@ pub enum Fault {
     Slow,
 }
 
-impl Fault {
+impl HeadFault {
     /// Value in the log.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ pub enum Body {
     Chunked,
 }
 
-pub struct Head {
+pub struct RequestHead {
     /// The query as received, if it had to be encoded.
     pub raw_query: Option<Bytes>,
     pub body: Body,
@@ -67,14 +67,18 @@ pub struct Head {
 /// # Errors
 ///
 /// Returns an error if the input cannot become a head.
-pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) -> Result<Option<Head>, Fault> {
+pub fn read_request_head(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    output: &mut BytesMut,
+) -> Result<Option<RequestHead>, HeadFault> {
     if *scanned == 0 {
         // Skip empty lines before a request, as RFC 9112 requires.
         let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         input.advance(empty);
         // Another protocol, such as TLS, is answered before its sender waits for the end of a head.
         if input.first().is_some_and(|first| !first.is_ascii_alphabetic()) {
-            return Err(Fault::Malformed);
+            return Err(HeadFault::Malformed);
         }
     }
     let Some(end) = end(input, *scanned) else {
@@ -84,19 +88,19 @@ pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) ->
         }
         // Once per head: a scan at each partial read would make the cost quadratic.
         let has_line = input.iter().take(TARGET_MAX * 2).any(|byte| *byte == b'\n');
-        return Err(if has_line { Fault::HeadTooLarge } else { Fault::TargetTooLong });
+        return Err(if has_line { HeadFault::HeadTooLarge } else { HeadFault::TargetTooLong });
     };
     *scanned = 0;
     let head = input.split_to(end);
     if head.len() > HEAD_MAX {
-        return Err(Fault::HeadTooLarge);
+        return Err(HeadFault::HeadTooLarge);
     }
-    let line = head.iter().position(|byte| *byte == b'\n').ok_or(Fault::Malformed)?;
-    let from = head[..line].iter().position(|byte| *byte == b' ').ok_or(Fault::Malformed)? + 1;
-    let to = from + head[from..line].iter().position(|byte| *byte == b' ').ok_or(Fault::Malformed)?;
+    let line = head.iter().position(|byte| *byte == b'\n').ok_or(HeadFault::Malformed)?;
+    let from = head[..line].iter().position(|byte| *byte == b' ').ok_or(HeadFault::Malformed)? + 1;
+    let to = from + head[from..line].iter().position(|byte| *byte == b' ').ok_or(HeadFault::Malformed)?;
     let target = &head[from..to];
     if target.len() > TARGET_MAX {
-        return Err(Fault::TargetTooLong);
+        return Err(HeadFault::TargetTooLong);
     }
     let rewritten = target.iter().any(|byte| must_encode(*byte));
     let start = output.len();
@@ -112,7 +116,7 @@ pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) ->
     output.extend_from_slice(&head[to..]);
     let body = check(&output[start..]).inspect_err(|_| output.truncate(start))?;
     let raw_query = rewritten.then(|| raw_query(target)).flatten();
-    Ok(Some(Head { raw_query, body }))
+    Ok(Some(RequestHead { raw_query, body }))
 }
 
 /// Bytes that clients send raw in a query and that `http::Uri` rejects or reads differently.
@@ -142,44 +146,44 @@ fn end(input: &[u8], scanned: usize) -> Option<usize> {
 }
 
 /// Rejects every input that hyper would reject with an empty answer.
-fn check(head: &[u8]) -> Result<Body, Fault> {
+fn check(head: &[u8]) -> Result<Body, HeadFault> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Fault::HeadTooLarge),
-        Ok(_) | Err(_) => return Err(Fault::Malformed),
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadFault::HeadTooLarge),
+        Ok(_) | Err(_) => return Err(HeadFault::Malformed),
     }
     let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
     if Method::from_bytes(method.as_bytes()).is_err() || method == "CONNECT" || target.parse::<Uri>().is_err() {
-        return Err(Fault::Malformed);
+        return Err(HeadFault::Malformed);
     }
     let (mut length, mut chunked) = (None, false);
     for header in request.headers.iter() {
         if HeaderName::from_bytes(header.name.as_bytes()).is_err() {
-            return Err(Fault::Malformed);
+            return Err(HeadFault::Malformed);
         }
         if header.name.eq_ignore_ascii_case("content-length") {
-            let digits = std::str::from_utf8(header.value).map_err(|_| Fault::Lengths)?;
+            let digits = std::str::from_utf8(header.value).map_err(|_| HeadFault::Lengths)?;
             let value: u64 = Some(digits)
                 .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|digits| digits.parse().ok())
                 // hyper reserves the largest values.
                 .filter(|value| *value < u64::MAX - 2)
-                .ok_or(Fault::Lengths)?;
+                .ok_or(HeadFault::Lengths)?;
             if length.is_some_and(|before| before != value) {
-                return Err(Fault::Lengths);
+                return Err(HeadFault::Lengths);
             }
             length = Some(value);
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
             if chunked || !header.value.eq_ignore_ascii_case(b"chunked") || request.version != Some(1) {
-                return Err(Fault::Lengths);
+                return Err(HeadFault::Lengths);
             }
             chunked = true;
         }
     }
     match (length, chunked) {
-        (Some(_), true) => Err(Fault::Lengths),
+        (Some(_), true) => Err(HeadFault::Lengths),
         (None, true) => Ok(Body::Chunked),
         (length, false) => Ok(Body::Length(length.unwrap_or(0))),
     }

@@ -5,9 +5,9 @@
 //! - The client is disconnected if it sends more than the allowed number of messages per second.
 //! - The end is a close frame with a code and a reason, whatever its cause.
 
-use super::rate::Rate;
+use super::rate::MessageRate;
 use crate::metrics::{Connected, StreamMetrics};
-use crate::streams::outlet::{End, Outlet};
+use crate::streams::outlet::{Outlet, OutletEnd};
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -45,14 +45,14 @@ pub trait Serve: Send {
 
 /// Why the server closes a connection.
 #[derive(Debug, Clone)]
-pub struct Closing {
+pub struct CloseReason {
     pub code: CloseCode,
     pub text: &'static str,
     /// Value of the metric's label; `None`: expected.
     pub reason: Option<&'static str>,
 }
 
-impl Closing {
+impl CloseReason {
     const fn new(code: CloseCode, text: &'static str, reason: Option<&'static str>) -> Self {
         Self { code, text, reason }
     }
@@ -80,7 +80,7 @@ pub trait Session: Send {
 
     fn outlet(&self) -> &Arc<Outlet>;
     /// Handles one message. It must not wait.
-    fn text(&mut self, text: Utf8Bytes) -> Result<(), Closing>;
+    fn text(&mut self, text: Utf8Bytes) -> Result<(), CloseReason>;
     /// Continues the requests in progress; pending while there are none. Safe to drop.
     fn progress(&mut self) -> impl Future<Output = ()> + Send;
     /// False: enough requests are in progress.
@@ -94,7 +94,12 @@ pub trait Session: Send {
 }
 
 /// Serves a connection until its end.
-pub async fn serve<S: Session>(mut socket: Socket, session: &mut S, metrics: &StreamMetrics, shutdown: CancellationToken) {
+pub async fn serve_session<S: Session>(
+    mut socket: Socket,
+    session: &mut S,
+    metrics: &StreamMetrics,
+    shutdown: CancellationToken,
+) {
     let _connected = Connected::enter(&metrics.connections.with_label_values(&[S::KIND]));
     let closing = Connection::new(session).run(&mut socket, &shutdown).await;
     session.end();
@@ -110,7 +115,7 @@ pub async fn serve<S: Session>(mut socket: Socket, session: &mut S, metrics: &St
 struct Connection<'s, S> {
     session: &'s mut S,
     outlet: Arc<Outlet>,
-    rate: Rate,
+    rate: MessageRate,
     /// When the oldest unanswered ping was sent.
     unanswered: Option<Instant>,
     pings: u64,
@@ -118,12 +123,12 @@ struct Connection<'s, S> {
 }
 
 /// `None`: the client closed the connection or it broke.
-type Ended = Option<Closing>;
+type Ended = Option<CloseReason>;
 
 impl<'s, S: Session> Connection<'s, S> {
     fn new(session: &'s mut S) -> Self {
         let outlet = Arc::clone(session.outlet());
-        Self { session, outlet, rate: Rate::new(Instant::now()), unanswered: None, pings: 0, messages: Vec::new() }
+        Self { session, outlet, rate: MessageRate::new(Instant::now()), unanswered: None, pings: 0, messages: Vec::new() }
     }
 
     async fn run(mut self, socket: &mut Socket, shutdown: &CancellationToken) -> Ended {
@@ -155,7 +160,7 @@ impl<'s, S: Session> Connection<'s, S> {
                 _ = pings.tick() => {
                     let now = Instant::now();
                     if self.unanswered.is_some_and(|since| now - since >= SILENCE_MAX) {
-                        return Some(Closing::SILENT);
+                        return Some(CloseReason::SILENT);
                     }
                     self.unanswered.get_or_insert(now);
                     self.pings += 1;
@@ -164,11 +169,11 @@ impl<'s, S: Session> Connection<'s, S> {
                         return None;
                     }
                 }
-                () = &mut life => return Some(Closing::OLD),
+                () = &mut life => return Some(CloseReason::OLD),
                 () = shutdown.cancelled() => {
                     self.session.shutdown();
                     return match self.write(socket).await {
-                        Ok(None) => Some(Closing::SHUTDOWN),
+                        Ok(None) => Some(CloseReason::SHUTDOWN),
                         Ok(end) => end.map(closing_of),
                         Err(_) => None,
                     };
@@ -185,11 +190,11 @@ impl<'s, S: Session> Connection<'s, S> {
             _ => false,
         };
         if limited && !self.rate.allows(Instant::now()) {
-            return Err(Some(Closing::RATE));
+            return Err(Some(CloseReason::RATE));
         }
         match message {
             Message::Text(text) => self.session.text(text).map_err(Some),
-            Message::Binary(_) => Err(Some(Closing::BINARY)),
+            Message::Binary(_) => Err(Some(CloseReason::BINARY)),
             Message::Pong(payload) => {
                 // A pong that answers no ping does not prove that the client reads.
                 if payload == self.pings.to_string().as_bytes() {
@@ -203,7 +208,7 @@ impl<'s, S: Session> Connection<'s, S> {
     }
 
     /// Writes everything that is queued.
-    async fn write(&mut self, socket: &mut Socket) -> Result<Option<End>, Error> {
+    async fn write(&mut self, socket: &mut Socket) -> Result<Option<OutletEnd>, Error> {
         loop {
             if let Some(end) = self.outlet.take(BATCH, &mut self.messages) {
                 return Ok(Some(end));
@@ -233,26 +238,26 @@ async fn cut(outlet: &Outlet) {
     }
 }
 
-const fn closing_of(end: End) -> Closing {
+const fn closing_of(end: OutletEnd) -> CloseReason {
     match end {
-        End::Slow => Closing::SLOW,
-        End::Lost => Closing::LOST,
+        OutletEnd::Slow => CloseReason::SLOW,
+        OutletEnd::Lost => CloseReason::LOST,
     }
 }
 
 fn closing_of_error(error: &Error) -> Ended {
     match error {
-        Error::Capacity(_) => Some(Closing::TOO_LARGE),
-        Error::Utf8(_) => Some(Closing::NOT_UTF8),
-        Error::Protocol(_) => Some(Closing::PROTOCOL),
+        Error::Capacity(_) => Some(CloseReason::TOO_LARGE),
+        Error::Utf8(_) => Some(CloseReason::NOT_UTF8),
+        Error::Protocol(_) => Some(CloseReason::PROTOCOL),
         // Of the transport: the client took nothing for the whole write timeout.
-        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(Closing::SLOW),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(CloseReason::SLOW),
         _ => None,
     }
 }
 
 /// The closing handshake; input is read and dropped meanwhile, so that the client receives the close frame.
-async fn close(socket: &mut Socket, closing: Closing) {
+async fn close(socket: &mut Socket, closing: CloseReason) {
     let frame = CloseFrame { code: closing.code, reason: Utf8Bytes::from_static(closing.text) };
     let handshake = async {
         if socket.close(Some(frame)).await.is_ok() {

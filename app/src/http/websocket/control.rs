@@ -14,7 +14,7 @@ const ID_LENGTH_MAX: usize = 36;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Method {
+pub enum ControlMethod {
     Subscribe,
     Unsubscribe,
     ListSubscriptions,
@@ -24,7 +24,7 @@ pub enum Method {
 
 #[derive(Deserialize)]
 struct Raw {
-    method: Method,
+    method: ControlMethod,
     #[serde(default)]
     params: Option<Vec<Value>>,
     #[serde(default, deserialize_with = "present")]
@@ -39,7 +39,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 /// A well-formed control message.
 #[derive(Debug, PartialEq)]
 pub struct Control {
-    pub method: Method,
+    pub method: ControlMethod,
     pub parameters: Vec<Value>,
     pub id: Id,
 }
@@ -54,14 +54,14 @@ pub enum Id {
 
 /// An error reply.
 #[derive(Debug, PartialEq)]
-pub struct Fault {
+pub struct ControlFault {
     pub code: u8,
     pub text: Cow<'static, str>,
     /// `None`: the message has no usable id.
     pub id: Option<Id>,
 }
 
-impl Fault {
+impl ControlFault {
     pub fn request(text: impl Into<Cow<'static, str>>, id: &Id) -> Self {
         Self { code: 2, text: text.into(), id: Some(id.clone()) }
     }
@@ -70,10 +70,10 @@ impl Fault {
 /// # Errors
 ///
 /// Returns code 3 for text that is not JSON, code 2 for JSON that is not a control message.
-pub fn read(message: &str) -> Result<Control, Fault> {
+pub fn read_control(message: &str) -> Result<Control, ControlFault> {
     let raw: Raw = serde_json::from_str(message).map_err(|error| match error.classify() {
-        Category::Data => Fault { code: 2, text: format!("Invalid request: {error}").into(), id: None },
-        _ => Fault { code: 3, text: format!("Invalid JSON: {error}").into(), id: None },
+        Category::Data => ControlFault { code: 2, text: format!("Invalid request: {error}").into(), id: None },
+        _ => ControlFault { code: 3, text: format!("Invalid JSON: {error}").into(), id: None },
     })?;
     let id = match raw.id {
         Some(Value::Null) => Id::Null,
@@ -81,7 +81,7 @@ pub fn read(message: &str) -> Result<Control, Fault> {
         Some(Value::String(id)) if id.len() <= ID_LENGTH_MAX && is_id(&id) => Id::Text(id),
         _ => {
             let text = "Invalid request: request ID must be an unsigned integer".into();
-            return Err(Fault { code: 2, text, id: None });
+            return Err(ControlFault { code: 2, text, id: None });
         }
     };
     Ok(Control { method: raw.method, parameters: raw.params.unwrap_or_default(), id })
@@ -103,7 +103,7 @@ pub fn reply(id: &Id, result: impl FnOnce(&mut Json)) -> Utf8Bytes {
 }
 
 /// An error reply: in the documented form and, for clients that look for it, as `error`.
-pub fn refusal(fault: &Fault) -> Utf8Bytes {
+pub fn refusal(fault: &ControlFault) -> Utf8Bytes {
     let fields = |json: &mut Json| {
         json.key("code").integer(fault.code);
         json.key("msg").text(&fault.text);
@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn messages_are_read() {
-        let control = read(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).unwrap();
-        assert_eq!((control.method, control.parameters.len(), control.id), (Method::Subscribe, 1, Id::Integer(1)));
-        let control = read(r#"{"id":null,"method":"LIST_SUBSCRIPTIONS"}"#).unwrap();
-        assert_eq!((control.method, control.parameters.len(), control.id), (Method::ListSubscriptions, 0, Id::Null));
-        assert_eq!(read(r#"{"method":"GET_PROPERTY","id":"a-1"}"#).unwrap().id, Id::Text("a-1".into()));
+        let control = read_control(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).unwrap();
+        assert_eq!((control.method, control.parameters.len(), control.id), (ControlMethod::Subscribe, 1, Id::Integer(1)));
+        let control = read_control(r#"{"id":null,"method":"LIST_SUBSCRIPTIONS"}"#).unwrap();
+        assert_eq!((control.method, control.parameters.len(), control.id), (ControlMethod::ListSubscriptions, 0, Id::Null));
+        assert_eq!(read_control(r#"{"method":"GET_PROPERTY","id":"a-1"}"#).unwrap().id, Id::Text("a-1".into()));
     }
 
     #[test]
@@ -158,10 +158,10 @@ mod tests {
             (r#"{"method":"SUBSCRIBE","params":[],"id":[1]}"#, 2, "Invalid request: request ID must be an unsigned integer"),
         ];
         for (message, code, text) in rows {
-            let fault = read(message).unwrap_err();
+            let fault = read_control(message).unwrap_err();
             assert_eq!((fault.code, &*fault.text), (code, text), "{message}");
         }
-        let error = read(r#"{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}"#).unwrap_err();
+        let error = read_control(r#"{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}"#).unwrap_err();
         assert!(error.code == 2 && error.text.starts_with("Invalid request: invalid type: string"), "{error:?}");
     }
 }

@@ -1,11 +1,11 @@
 //! This module serves market streams: which streams a connection listens to. It must not produce an event.
 
-use super::connection::{Closing, Serve, Session, Socket, serve};
-use super::control::{self, Control, Fault, Id, Method};
+use super::connection::{CloseReason, Serve, Session, Socket, serve_session};
+use super::control::{self, Control, ControlFault, ControlMethod, Id};
 use crate::http::App;
-use crate::http::edge::now;
+use crate::http::edge::raw_now;
 use crate::http::error::ApiError;
-use crate::http::listen_key::{self, Opened, is_listen_key};
+use crate::http::listen_key::{self, OpenListenKey, is_listen_key};
 use crate::http::parameters::Parameters;
 use crate::json::{Json, TimeUnit};
 use crate::streams::name::Topic;
@@ -36,7 +36,7 @@ struct Market {
     outlet: Arc<Outlet>,
     streams: BTreeMap<Arc<str>, Topic>,
     /// Streams of an account, by listen key.
-    accounts: BTreeMap<Arc<str>, Opened>,
+    accounts: BTreeMap<Arc<str>, OpenListenKey>,
 }
 
 /// Reads path and query: the streams of the connection's start.
@@ -44,7 +44,7 @@ struct Market {
 /// # Errors
 ///
 /// Returns 400 for an unknown stream, a repeated parameter or too many streams; 503 while the state is not current.
-pub fn open(app: &Arc<App>, request: &Request) -> Result<Box<dyn Serve>, ApiError> {
+pub fn open_market_session(app: &Arc<App>, request: &Request) -> Result<Box<dyn Serve>, ApiError> {
     let uri = request.uri();
     let parameters = Parameters::read(uri.query().unwrap_or_default().as_bytes(), b"")?;
     let unit = match parameters.text("timeUnit")? {
@@ -86,7 +86,7 @@ impl Serve for Market {
     fn serve(mut self: Box<Self>, socket: Socket, shutdown: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let metrics = self.hub.metrics().clone();
-            serve(socket, &mut *self, &metrics, shutdown).await;
+            serve_session(socket, &mut *self, &metrics, shutdown).await;
         })
     }
 }
@@ -99,8 +99,8 @@ impl Session for Market {
         &self.outlet
     }
 
-    fn text(&mut self, message: Utf8Bytes) -> Result<(), Closing> {
-        let reply = match control::read(&message).and_then(|control| self.act(&control)) {
+    fn text(&mut self, message: Utf8Bytes) -> Result<(), CloseReason> {
+        let reply = match control::read_control(&message).and_then(|control| self.act(&control)) {
             Ok(reply) => reply,
             Err(fault) => control::refusal(&fault),
         };
@@ -125,10 +125,10 @@ impl Session for Market {
         if self.outlet.is_combined() {
             json.object(|json| {
                 json.key("stream").text("!serverShutdown");
-                market::server_shutdown(json.key("data"), self.outlet.unit, now());
+                market::server_shutdown(json.key("data"), self.outlet.unit, raw_now());
             });
         } else {
-            market::server_shutdown(&mut json, self.outlet.unit, now());
+            market::server_shutdown(&mut json, self.outlet.unit, raw_now());
         }
         self.outlet.push(text(json.into_bytes()), Instant::now());
     }
@@ -151,17 +151,17 @@ impl Drop for Market {
 }
 
 impl Market {
-    fn act(&mut self, control: &Control) -> Result<Utf8Bytes, Fault> {
+    fn act(&mut self, control: &Control) -> Result<Utf8Bytes, ControlFault> {
         let Control { method, parameters, id } = control;
         match method {
-            Method::Subscribe => {
+            ControlMethod::Subscribe => {
                 self.subscribe(names(parameters, id)?).map_err(|fault| match fault {
-                    Refused::Stream(_) => Fault::request(INVALID_STREAM, id),
-                    Refused::TooMany => Fault::request(TOO_MANY, id),
+                    Refused::Stream(_) => ControlFault::request(INVALID_STREAM, id),
+                    Refused::TooMany => ControlFault::request(TOO_MANY, id),
                 })?;
                 Ok(control::reply(id, Json::null))
             }
-            Method::Unsubscribe => {
+            ControlMethod::Unsubscribe => {
                 for name in names(parameters, id)? {
                     if let Some((name, topic)) = self.streams.remove_entry(name) {
                         self.hub.unsubscribe(&self.outlet, topic, &name);
@@ -171,22 +171,22 @@ impl Market {
                 }
                 Ok(control::reply(id, Json::null))
             }
-            Method::ListSubscriptions => {
+            ControlMethod::ListSubscriptions => {
                 at_most(parameters, 0, id)?;
                 let names = self.streams.keys().chain(self.accounts.keys());
                 Ok(control::reply(id, |json| json.array(names, |json, name| json.text(name))))
             }
-            Method::SetProperty => {
+            ControlMethod::SetProperty => {
                 at_most(parameters, 2, id)?;
                 property(parameters, id)?;
                 let Some(Value::Bool(combined)) = parameters.get(1) else {
                     let text = "Invalid value type: expected Boolean".into();
-                    return Err(Fault { code: 1, text, id: Some(id.clone()) });
+                    return Err(ControlFault { code: 1, text, id: Some(id.clone()) });
                 };
                 self.outlet.set_combined(*combined);
                 Ok(control::reply(id, Json::null))
             }
-            Method::GetProperty => {
+            ControlMethod::GetProperty => {
                 at_most(parameters, 1, id)?;
                 property(parameters, id)?;
                 Ok(control::reply(id, |json| json.boolean(self.outlet.is_combined())))
@@ -199,9 +199,9 @@ impl Market {
         let (keys, names): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_listen_key(name));
         let topics = self.hub.parse(names.iter().copied()).map_err(|(name, _)| Refused::Stream(name.to_owned()))?;
         let opened = keys.into_iter().map(|key| {
-            listen_key::open(&self.app, key).map(|opened| (key, opened)).ok_or_else(|| Refused::Stream(key.to_owned()))
+            listen_key::open_listen_key(&self.app, key).map(|opened| (key, opened)).ok_or_else(|| Refused::Stream(key.to_owned()))
         });
-        let mut opened: BTreeMap<&str, Opened> = opened.collect::<Result<_, _>>()?;
+        let mut opened: BTreeMap<&str, OpenListenKey> = opened.collect::<Result<_, _>>()?;
         let mut fresh: BTreeMap<&str, Topic> = names.into_iter().zip(topics).collect();
         fresh.retain(|name, _| !self.streams.contains_key(*name));
         opened.retain(|name, _| !self.accounts.contains_key(*name));
@@ -225,13 +225,13 @@ impl Market {
     /// Ends the streams whose listen key is no longer valid.
     fn end_listen_keys(&mut self) {
         let ended: Vec<Arc<str>> =
-            self.accounts.keys().filter(|key| listen_key::open(&self.app, key).is_none()).map(Arc::clone).collect();
+            self.accounts.keys().filter(|key| listen_key::open_listen_key(&self.app, key).is_none()).map(Arc::clone).collect();
         for name in ended {
             let Some(opened) = self.accounts.remove(&name) else { continue };
             let mut json = Json::with_capacity(160);
             json.object(|json| {
                 json.key("e").text("listenKeyExpired");
-                json.key("E").integer(self.outlet.unit.show(now()));
+                json.key("E").integer(self.outlet.unit.show(raw_now()));
                 json.key("listenKey").text(&name);
             });
             let last = text(json.into_bytes());
@@ -239,26 +239,26 @@ impl Market {
         }
     }
 
-    fn unsubscribe_account(&self, name: Arc<str>, opened: &Opened, last: Option<Utf8Bytes>) {
+    fn unsubscribe_account(&self, name: Arc<str>, opened: &OpenListenKey, last: Option<Utf8Bytes>) {
         self.hub.unsubscribe_account(&self.outlet, opened.key.account, &AccountForm::ListenKey(name), last);
     }
 }
 
-fn names<'p>(parameters: &'p [Value], id: &Id) -> Result<Vec<&'p str>, Fault> {
+fn names<'p>(parameters: &'p [Value], id: &Id) -> Result<Vec<&'p str>, ControlFault> {
     if parameters.is_empty() {
-        return Err(Fault::request("Invalid request: missing field `params`", id));
+        return Err(ControlFault::request("Invalid request: missing field `params`", id));
     }
-    parameters.iter().map(|name| name.as_str().ok_or_else(|| Fault::request(INVALID_STREAM, id))).collect()
+    parameters.iter().map(|name| name.as_str().ok_or_else(|| ControlFault::request(INVALID_STREAM, id))).collect()
 }
 
-fn at_most(parameters: &[Value], count: usize, id: &Id) -> Result<(), Fault> {
-    if parameters.len() > count { Err(Fault::request("Invalid request: too many parameters", id)) } else { Ok(()) }
+fn at_most(parameters: &[Value], count: usize, id: &Id) -> Result<(), ControlFault> {
+    if parameters.len() > count { Err(ControlFault::request("Invalid request: too many parameters", id)) } else { Ok(()) }
 }
 
-fn property(parameters: &[Value], id: &Id) -> Result<(), Fault> {
+fn property(parameters: &[Value], id: &Id) -> Result<(), ControlFault> {
     match parameters.first() {
         Some(Value::String(name)) if name == COMBINED => Ok(()),
-        Some(Value::String(_)) => Err(Fault { code: 0, text: "Unknown property".into(), id: Some(id.clone()) }),
-        _ => Err(Fault::request("Invalid request: property name must be a string", id)),
+        Some(Value::String(_)) => Err(ControlFault { code: 0, text: "Unknown property".into(), id: Some(id.clone()) }),
+        _ => Err(ControlFault::request("Invalid request: property name must be a string", id)),
     }
 }

@@ -48,8 +48,8 @@ const STREAM_PATHS: &[&str] =
 pub fn router(app: &Arc<App>) -> Router {
     let measured = Measured::new(&app.metrics, GROUP);
     let mut router = Router::new();
-    let streams = STREAM_PATHS.iter().map(|path| (path, market::open as Open));
-    for (path, serve) in streams.chain(API_PATHS.iter().map(|path| (path, api::open as Open))) {
+    let streams = STREAM_PATHS.iter().map(|path| (path, market::open_market_session as Open));
+    for (path, serve) in streams.chain(API_PATHS.iter().map(|path| (path, api::open_api_session as Open))) {
         let (app, measured) = (Arc::clone(app), measured.clone());
         router = router.route(path, get(move |request| open(app.clone(), measured.clone(), request, serve)));
     }

@@ -10,12 +10,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The messages of the current second.
 #[derive(Debug)]
-pub struct Rate {
+pub struct MessageRate {
     since: Instant,
     count: u32,
 }
 
-impl Rate {
+impl MessageRate {
     pub const fn new(now: Instant) -> Self {
         Self { since: now, count: 0 }
     }
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_sixth_message_within_a_second_is_too_many() {
         let begun = Instant::now();
-        let mut rate = Rate::new(begun);
+        let mut rate = MessageRate::new(begun);
         assert!((0..5).all(|_| rate.allows(begun)));
         assert!(!rate.allows(begun + WINDOW - Duration::from_millis(1)));
         assert!((0..5).all(|_| rate.allows(begun + WINDOW)));

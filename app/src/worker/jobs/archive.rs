@@ -71,7 +71,7 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
 async fn recoverable_from(media: &Media, connection: &mut PgConnection) -> anyhow::Result<i64> {
     let mut whole = 0;
     for name in Survey::take(media, connection).await?.own {
-        match snapshot::read(media, name).await {
+        match snapshot::read_snapshot(media, name).await {
             Ok(_) => whole += 1,
             Err(error) => {
                 tracing::warn!(key = name.key(), error = format!("{error:#}"), "ignoring a snapshot that cannot be read");
@@ -112,10 +112,10 @@ async fn move_partition(
         let chain = batches
             .iter()
             .fold(before, |chain, batch| chain.next(batch.first_sequence, batch.last_sequence, batch.epoch, &batch.payload));
-        let written = journal_archive::write(media, batches, chain).await.context("failed to store an archive object")?;
+        let written = journal_archive::write_archive(media, batches, chain).await.context("failed to store an archive object")?;
         // The mark first: without it the object could not be verified after its rows have left.
-        marks::insert(connection, last_sequence, chain).await?;
-        archives::insert(connection, first_sequence, last_sequence, count, &written).await?;
+        marks::insert_mark(connection, last_sequence, chain).await?;
+        archives::insert_archive(connection, first_sequence, last_sequence, count, &written).await?;
         through = last_sequence;
         context.metrics.archived_objects.inc();
         tracing::info!(key = written.key, size_bytes = written.size_bytes, "archived a part of the journal");

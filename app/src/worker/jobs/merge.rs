@@ -12,7 +12,7 @@ use crate::{
     db::{archives, head, marks, shipping},
     media::Media,
     metrics::WorkerMetrics,
-    shipped::{self, Listed, OBJECT_BYTES, Run},
+    shipped::{self, ListedObject, OBJECT_BYTES, Run},
     survey::{record_fork, shipped_through},
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn merge(media: &Media, connection: &mut PgConnection, metrics:
             group.close(media, connection, metrics).await?;
             continue;
         }
-        let run = shipped::read(media, object.name).await?;
+        let run = shipped::read_shipped(media, object.name).await?;
         if !group.takes(&run) {
             group.close(media, connection, metrics).await?;
         }
@@ -41,12 +41,12 @@ pub(super) async fn merge(media: &Media, connection: &mut PgConnection, metrics:
 }
 
 /// Shipped objects of this journal's generation that are confirmed and not part of the archive.
-async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec<Listed>> {
-    let listed = shipped::list(media).await?;
+async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec<ListedObject>> {
+    let listed = shipped::list_shipped(media).await?;
     let generation = shipping::generation(connection).await?;
     let confirmed = head::confirmed(connection).await?;
     let archive: HashSet<String> = archives::keys(connection).await?.into_iter().collect();
-    let own = |object: &Listed| {
+    let own = |object: &ListedObject| {
         let name = object.name;
         name.generation == generation && name.last_sequence <= confirmed && !archive.contains(&name.key())
     };
@@ -56,7 +56,7 @@ async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec
 /// Consecutive objects, and their batches.
 #[derive(Default)]
 struct Group {
-    objects: Vec<Listed>,
+    objects: Vec<ListedObject>,
     run: Option<Run>,
     bytes: usize,
 }
@@ -73,7 +73,7 @@ impl Group {
         first.first_sequence <= end + 1 && self.bytes + added <= OBJECT_BYTES
     }
 
-    fn add(&mut self, object: Listed, run: Run) {
+    fn add(&mut self, object: ListedObject, run: Run) {
         self.objects.push(object);
         let end = self.ends_at().unwrap_or(0);
         let Run { generation, before, batches } = run;
@@ -95,10 +95,10 @@ impl Group {
             return Ok(());
         }
         let expected = run.clone();
-        shipped::write(media, run).await?;
-        let stored = shipped::read(media, name).await?;
+        shipped::write_shipped(media, run).await?;
+        let stored = shipped::read_shipped(media, name).await?;
         anyhow::ensure!(stored == expected, "the merged object {} differs from its parts", name.key());
-        marks::insert(connection, name.last_sequence, name.chain).await?;
+        marks::insert_mark(connection, name.last_sequence, name.chain).await?;
         let parts = objects.iter().filter(|part| part.name != name);
         for part in parts.clone() {
             media.delete(&part.name.key()).await?;
@@ -137,7 +137,8 @@ pub(super) async fn ship_through(media: &Media, connection: &mut PgConnection, s
         let batches = archives::page(connection, through.sequence, sequence + 1, OBJECT_BYTES as i64).await?;
         let continues = batches.first().is_some_and(|batch| batch.first_sequence == through.sequence + 1);
         anyhow::ensure!(continues, "the journal lacks sequence {}: it can be neither shipped nor archived", through.sequence + 1);
-        let name = shipped::write(media, Run { generation: through.generation, before: through.chain, batches }).await?.name;
+        let name =
+            shipped::write_shipped(media, Run { generation: through.generation, before: through.chain, batches }).await?.name;
         (through.sequence, through.chain) = (name.last_sequence, name.chain);
     }
     Ok(())

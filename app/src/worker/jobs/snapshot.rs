@@ -35,8 +35,8 @@ async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
     let chain = encoded.chain;
     let mut connection = context.pool.acquire().await?;
     merge::ship_through(media, &mut connection, sequence as i64).await.context("failed to ship the journal of the snapshot")?;
-    snapshot::write(media, encoded).await.context("failed to store the snapshot")?;
-    marks::insert(&mut connection, sequence as i64, chain).await?;
+    snapshot::write_snapshot(media, encoded).await.context("failed to store the snapshot")?;
+    marks::insert_mark(&mut connection, sequence as i64, chain).await?;
     // Objects of another history are neither counted nor deleted.
     let found = Survey::take(media, &mut connection).await?;
     for name in found.own.iter().skip(KEPT) {

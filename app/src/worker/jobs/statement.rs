@@ -67,20 +67,20 @@ impl TaskHandler for WriteStatement {
 }
 
 /// Requests a statement of `start..end` (microseconds). Returns the statement's id.
-pub async fn request(pool: &PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
+pub async fn enqueue_statement(pool: &PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
     ensure!(start < end, "the period must end after it begins");
     jobs::request_statement(pool, account, start, end).await
 }
 
 /// The object's name.
-pub fn key(statement: &Statement) -> String {
+pub fn statement_key(statement: &Statement) -> String {
     format!("statements/{}/{}.csv", statement.account, statement.id)
 }
 
 async fn write(job: WriteStatement, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
     let mut connection = context.pool.acquire().await?;
-    let Some(statement) = statements::find(&mut connection, job.statement).await? else {
+    let Some(statement) = statements::find_statement(&mut connection, job.statement).await? else {
         bail!("statement {} does not exist", job.statement);
     };
     if statement.status == "ready" {
@@ -92,7 +92,7 @@ async fn write(job: WriteStatement, context: JobContext) -> anyhow::Result<()> {
         tracing::warn!(statement = %statement.id, "the statement exceeds {STATEMENT_BYTES_MAX} bytes: request a shorter period");
         return Ok(statements::set_failed(&mut connection, statement.id).await?);
     };
-    let (key, size) = (key(&statement), csv.len() as u64);
+    let (key, size) = (statement_key(&statement), csv.len() as u64);
     media.put(&key, csv.into(), media::CSV, Replace::Yes).await?;
     let stored = media.head(&key).await?.context("the statement was stored but does not exist")?;
     ensure!(stored.size_bytes == size, "the stored statement has {} bytes, but {size} were written", stored.size_bytes);

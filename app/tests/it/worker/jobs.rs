@@ -50,7 +50,7 @@ async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
 
     // The cause is fixed; an operator retries the job.
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    exchange::db::statements::insert(&mut connection, missing.statement, 2, 0, super::journal::START).await.unwrap();
+    exchange::db::statements::insert_statement(&mut connection, missing.statement, 2, 0, super::journal::START).await.unwrap();
     assert_eq!(queue::retry_dead_letters(&worker.context.pool).await.unwrap(), 1);
     until("the statement is ready", || async {
         number(&url, "SELECT count(*) FROM statements WHERE status = 'ready'").await == 1

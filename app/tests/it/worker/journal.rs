@@ -36,7 +36,7 @@ impl Journal {
     /// Two markets, six customers with money.
     pub async fn begin(url: &str, seed: u64) -> Self {
         let mut connection = PgConnection::connect(url).await.unwrap();
-        let (epoch, _) = head::claim(&mut connection, 0, "127.0.0.1:1").await.unwrap().unwrap();
+        let (epoch, _) = head::claim_head(&mut connection, 0, "127.0.0.1:1").await.unwrap().unwrap();
         let mut journal = Self {
             connection,
             epoch,
@@ -111,7 +111,7 @@ impl Journal {
             checksum: batch::checksum(&payload),
             payload: &payload,
         };
-        assert!(journal::append(&mut self.connection, append).await.unwrap());
+        assert!(journal::append_batch(&mut self.connection, append).await.unwrap());
         assert!(head::beat(&mut self.connection, self.epoch).await.unwrap());
         self.chain = self.chain.next(from as i64 + 1, self.state.sequence() as i64, self.epoch, &payload);
         self.events.extend(events);

@@ -54,9 +54,9 @@ async fn a_statement_lists_orders_trades_and_transfers_of_its_period() {
 async fn text(worker: &TestWorker, storage: &exchange::config::ObjectStorage, from: Time, to: Time) -> Vec<Vec<String>> {
     let pool = &worker.context.pool;
     until("the queue's schema is there", || async { exchange::db::jobs::migrate(pool).await.is_ok() }).await;
-    let id = statement::request(pool, FIRST, from, to).await.unwrap();
+    let id = statement::enqueue_statement(pool, FIRST, from, to).await.unwrap();
     let ready = eventually("the statement is ready", || async {
-        let found = exchange::db::statements::find(&mut pool.acquire().await.unwrap(), id).await.unwrap().unwrap();
+        let found = exchange::db::statements::find_statement(&mut pool.acquire().await.unwrap(), id).await.unwrap().unwrap();
         (found.status == "ready").then_some(found)
     })
     .await;

@@ -2,7 +2,7 @@
 
 use exchange::{
     media::{CSV, MediaError, Replace},
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
     worker::jobs::TakeSnapshot,
 };
 use local_parts::{ObjectStore, Postgres, PostgresOptions, StopMode};
@@ -25,10 +25,10 @@ async fn the_newest_whole_snapshot_is_taken() {
     let mut names = Vec::new();
     for _ in 0..4 {
         journal.trade(10).await;
-        names.push(snapshot::write(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap());
+        names.push(snapshot::write_snapshot(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap());
     }
     let newest = async || {
-        let names = snapshot::list(&store).await.unwrap();
+        let names = snapshot::list_snapshots(&store).await.unwrap();
         snapshot::first_whole(&store, names.into_iter().rev()).await.unwrap()
     };
     let (name, state) = newest().await.unwrap();
@@ -42,7 +42,7 @@ async fn the_newest_whole_snapshot_is_taken() {
     store.put(&names[2].key(), whole.slice(..whole.len() / 3), "application/zstd", Replace::Yes).await.unwrap();
     assert_eq!(newest().await.map(|(name, _)| name), Some(names[1]));
     // A new write replaces the damaged one.
-    snapshot::write(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap();
+    snapshot::write_snapshot(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap();
     assert_eq!(newest().await.map(|(name, _)| name), Some(names[3]));
 }
 
@@ -97,8 +97,8 @@ async fn lost_object_storage_delays_snapshots_and_nothing_else() {
     until("the snapshot succeeds", || async { !exists(&worker.context.pool, waiting).await }).await;
     assert_eq!(worker.sample("exchange_worker_snapshot_sequence"), Some(journal.state.sequence() as f64));
     worker.end().await;
-    let (store, name) = (media(&storage), Name { sequence: journal.state.sequence(), chain: Some(journal.chain) });
-    let state = snapshot::read(&store, name).await.unwrap();
+    let (store, name) = (media(&storage), SnapshotName { sequence: journal.state.sequence(), chain: Some(journal.chain) });
+    let state = snapshot::read_snapshot(&store, name).await.unwrap();
     assert_eq!(state.hash(), journal.state.hash());
 }
 

@@ -30,7 +30,7 @@ impl TestWorker {
     }
 
     pub fn named(url: &str, storage: Option<config::ObjectStorage>, name: &str) -> Self {
-        let mut settings = config::load_from([("EXCHANGE_DATABASE_URL", url)], config::Worker::read).unwrap();
+        let mut settings = config::load_from([("EXCHANGE_DATABASE_URL", url)], config::WorkerSettings::read).unwrap();
         settings.object_storage = storage;
         let (metrics, health, stop) = (Metrics::new("exchange", "test", None), Health::new(), CancellationToken::new());
         let worker = Worker::build(&settings, &metrics, &health, name.into()).unwrap();

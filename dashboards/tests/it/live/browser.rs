@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
-use local_parts::{Folder, Launch, Process, StopSignal, find_program};
+use local_parts::{ChildProcess, Folder, Launch, StopSignal, find_program};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config, tungstenite::Message};
@@ -22,7 +22,7 @@ const HEIGHT: u32 = 900;
 
 pub struct Browser {
     // Dropped in this order: the process first, then its folder.
-    _process: Process,
+    _process: ChildProcess,
     _folder: Folder,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: String,
@@ -49,7 +49,7 @@ impl Browser {
             "about:blank".into(),
         ];
         let launch = Launch::new("chromium", program, arguments, Vec::new(), StopSignal::Terminate);
-        let mut process = Process::start(&launch, folder.path())?;
+        let mut process = ChildProcess::start(&launch, folder.path())?;
         let port = profile.join("DevToolsActivePort");
         process.ready(DEADLINE, async || fs::read_to_string(&port).is_ok_and(|text| text.lines().count() >= 2)).await?;
         let port = fs::read_to_string(&port)?;

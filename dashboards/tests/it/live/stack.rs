@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use local_parts::{Folder, Launch, Process, StopSignal};
+use local_parts::{ChildProcess, Folder, Launch, StopSignal};
 use serde_json::Value;
 
 use super::alert::Newcomer;
@@ -14,7 +14,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(300);
 /// Dropping it ends everything.
 pub struct Stack {
     // Dropped in this order: the processes first, then their folder.
-    process: Process,
+    process: ChildProcess,
     endpoints: Value,
     program: PathBuf,
     folder: Folder,
@@ -30,7 +30,7 @@ impl Stack {
         ensure!(program.is_file(), "{} is not built: run `make build`", program.display());
         let arguments = ["run".into(), "--port-base".into(), "0".into(), "--folder".into(), run.clone().into_os_string()];
         let launch = Launch::new("exchange-on-one-machine", program.clone(), arguments, Vec::new(), StopSignal::Terminate);
-        let mut process = Process::start(&launch, folder.path())?;
+        let mut process = ChildProcess::start(&launch, folder.path())?;
         // Written last, when every part is ready.
         let file = run.join("endpoints.json");
         process.ready(READY_DEADLINE, async || file.is_file()).await?;

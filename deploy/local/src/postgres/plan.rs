@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use super::PostgresOptions;
 use crate::{
-    account::Account,
+    account::OperatingAccount,
     binaries,
     folder::Folder,
     launch::{Launch, StopSignal},
@@ -37,7 +37,7 @@ pub struct PostgresPlan {
 impl PostgresPlan {
     /// Creates the data in `folder` if it is empty.
     pub async fn prepare(folder: &Folder, options: &PostgresOptions) -> Result<Self> {
-        let account = Account::unprivileged()?;
+        let account = OperatingAccount::unprivileged()?;
         folder.give_to(account)?;
         let data = folder.path().join("data");
         let password_file = folder.path().join("password");
@@ -105,14 +105,14 @@ fn settings(folder: &Folder, options: &PostgresOptions) -> Vec<(String, String)>
     ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).chain(options.settings.iter().cloned()).collect()
 }
 
-pub(super) fn write_private(path: &Path, text: &str, account: Option<Account>) -> Result<()> {
+pub(super) fn write_private(path: &Path, text: &str, account: Option<OperatingAccount>) -> Result<()> {
     const OWNER_ONLY: u32 = 0o600;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).context("restricting access to the password file")?;
     account.map_or(Ok(()), |account| account.own(path)).context("changing the owner of the password file")
 }
 
-async fn create_data(data: &Path, password_file: &Path, account: Option<Account>, durable: bool) -> Result<()> {
+async fn create_data(data: &Path, password_file: &Path, account: Option<OperatingAccount>, durable: bool) -> Result<()> {
     let mut arguments: Vec<OsString> =
         ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--username"].map(Into::into).to_vec();
     arguments.extend([SUPERUSER.into(), "--pwfile".into(), password_file.into(), "-D".into(), data.into()]);

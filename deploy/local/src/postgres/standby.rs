@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::{Postgres, PostgresOptions, PostgresPlan, plan};
 use crate::{
-    account::Account,
+    account::OperatingAccount,
     binaries,
     folder::Folder,
     launch::{Launch, StopSignal},
@@ -20,7 +20,7 @@ impl Postgres {
     /// Returns the output of `pg_basebackup` if the copy fails.
     pub async fn standby_of(primary: &Self, name: &str, options: &PostgresOptions) -> Result<Self> {
         let folder = Folder::throwaway("standby")?;
-        let account = Account::unprivileged()?;
+        let account = OperatingAccount::unprivileged()?;
         folder.give_to(account)?;
         plan::write_private(&folder.path().join("password"), primary.plan.password(), account)?;
         let source = format!("{}?application_name={name}", primary.url());

@@ -38,8 +38,8 @@ async fn commits_survive_an_immediate_stop() {
 async fn a_wrong_password_and_a_strange_name_are_refused() {
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let (before, after) = postgres.url().split_once('@').map(|(before, after)| (before.to_owned(), after.to_owned())).unwrap();
-    assert!(answers(&postgres.url()).await);
-    assert!(!answers(&format!("{before}x@{after}")).await);
+    assert!(postgres_answers(&postgres.url()).await);
+    assert!(!postgres_answers(&format!("{before}x@{after}")).await);
     assert!(
         postgres
             .create_database("x; DROP DATABASE postgres")

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    layout::Layout,
+    layout::StackLayout,
     readiness::answers,
     supervisor::{Supervisor, running},
 };
@@ -24,7 +24,7 @@ const SETTLED: &str = "10s";
 const POLL: Duration = Duration::from_millis(200);
 
 /// Triggers the alert and returns when the chat shows it. With `end`, ends it and returns when the chat shows the end.
-pub async fn alert(layout: &Layout, end: bool) -> Result<()> {
+pub async fn alert(layout: &StackLayout, end: bool) -> Result<()> {
     if running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()).is_none() {
         bail!("nothing is up: `make up` starts everything, or `make run` in another terminal");
     }

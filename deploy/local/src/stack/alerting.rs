@@ -7,8 +7,8 @@ use local_parts::{AlertmanagerOptions, AlertmanagerPlan, Folder, Launch, StopSig
 use serde_json::{Value, json};
 
 use super::{
-    endpoints::{Alerts, Bot, Chat, Endpoints},
-    layout::{self, Layout, local},
+    endpoints::{Alerts, BotEndpoint, ChatEndpoint, Endpoints},
+    layout::{self, StackLayout, local},
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, write_private},
     traces,
@@ -30,7 +30,7 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    pub fn prepare(layout: &Layout, prometheus: &str) -> Result<Self> {
+    pub fn prepare(layout: &StackLayout, prometheus: &str) -> Result<Self> {
         let ports = layout.ports;
         let [own, second] = bots_of(&demonstration()?)?;
         let world = demonstration()?;
@@ -120,7 +120,13 @@ impl Alerting {
     }
 
     /// Returns when an alert would arrive in the chat.
-    pub async fn start(&self, layout: &Layout, supervisor: &Supervisor, steps: &Steps, endpoints: &mut Endpoints) -> Result<()> {
+    pub async fn start(
+        &self,
+        layout: &StackLayout,
+        supervisor: &Supervisor,
+        steps: &Steps,
+        endpoints: &mut Endpoints,
+    ) -> Result<()> {
         let ports = layout.ports;
         let telegram = format!("http://{}", local(ports.telegram));
         let admin = format!("http://{}", local(ports.alertbot_admin));
@@ -162,20 +168,20 @@ fn demonstration() -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("reading the emulator's world")
 }
 
-fn bots_of(world: &Value) -> Result<[Bot; 2]> {
+fn bots_of(world: &Value) -> Result<[BotEndpoint; 2]> {
     let token = |place: usize| world["bots"][place]["token"].as_str().context("the emulator's world has two bots");
-    let bot = |name: &str, place| Ok::<_, anyhow::Error>(Bot { name: name.to_owned(), token: token(place)?.to_owned() });
+    let bot = |name: &str, place| Ok::<_, anyhow::Error>(BotEndpoint { name: name.to_owned(), token: token(place)?.to_owned() });
     Ok([bot("alertbot", 0)?, bot("alertmanager", 1)?])
 }
 
-fn chat(world: &Value, title: &str) -> Result<Chat> {
+fn chat(world: &Value, title: &str) -> Result<ChatEndpoint> {
     let found = world["chats"].as_array().into_iter().flatten().find(|chat| chat["title"] == title);
     let id = found.and_then(|chat| chat["id"].as_i64());
-    Ok(Chat { name: title.to_owned(), id: id.with_context(|| format!("the emulator's world has no chat {title:?}"))? })
+    Ok(ChatEndpoint { name: title.to_owned(), id: id.with_context(|| format!("the emulator's world has no chat {title:?}"))? })
 }
 
-fn people(world: &Value) -> Result<Vec<Chat>> {
-    let named = |person: &Value| Some(Chat { name: person["name"].as_str()?.to_lowercase(), id: person["id"].as_i64()? });
+fn people(world: &Value) -> Result<Vec<ChatEndpoint>> {
+    let named = |person: &Value| Some(ChatEndpoint { name: person["name"].as_str()?.to_lowercase(), id: person["id"].as_i64()? });
     let people: Option<Vec<_>> = world["users"].as_array().into_iter().flatten().map(named).collect();
     people.context("reading the people of the emulator's world")
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::{process::Command, time::sleep};
 
 use super::{
-    layout::{self, Layout, local},
+    layout::{self, StackLayout, local},
     readiness::text_of,
 };
 
@@ -23,7 +23,7 @@ const MINUTES: u32 = 3;
 const POLL: Duration = Duration::from_millis(500);
 
 /// `backup serve` and its settings.
-pub fn launch(layout: &Layout, postgres: &PostgresPlan, database: &str, store: &S3Access) -> Result<Launch> {
+pub fn launch_backup(layout: &StackLayout, postgres: &PostgresPlan, database: &str, store: &S3Access) -> Result<Launch> {
     let assertions = layout::repository()?.join("backup/assertions/exchange.sql");
     let programs = |program: &str| -> Result<String> {
         let path = find_program(program)?;
@@ -65,7 +65,7 @@ pub struct Drills<'a> {
 }
 
 impl<'a> Drills<'a> {
-    pub fn new(layout: &Layout, agent: &'a Launch) -> Self {
+    pub fn new(layout: &StackLayout, agent: &'a Launch) -> Self {
         Self { agent, metrics: format!("http://{}/metrics", local(layout.ports.backup_admin)), seen: 0.0 }
     }
 

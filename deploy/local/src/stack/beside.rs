@@ -8,7 +8,7 @@ use local_parts::{Folder, log_tail};
 
 use super::{
     exchange,
-    layout::{self, Layout},
+    layout::{self, StackLayout},
     parts::REPLICAS,
     readiness::Steps,
     up::{prepare, until_signalled},
@@ -24,11 +24,11 @@ const TEST_EXCHANGE: &str = "TEST_EXCHANGE";
 pub async fn beside(command: &[OsString]) -> Result<ExitCode> {
     const FREE_PORTS: u16 = 0;
     let folder = Folder::throwaway("exchange")?;
-    let layout = Layout::new(FREE_PORTS, Some(folder.path().join("run")))?;
+    let layout = StackLayout::new(FREE_PORTS, Some(folder.path().join("run")))?;
     let (parts, supervisor) = prepare(&layout).await?;
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
-        let (endpoints, _) = exchange::start(&layout, &parts, &supervisor, &Steps::begin()).await?;
+        let (endpoints, _) = exchange::start_exchange(&layout, &parts, &supervisor, &Steps::begin()).await?;
         endpoints.write(&layout.endpoints())?;
         let own = [
             (TEST_ENDPOINTS.into(), layout.endpoints().into_os_string()),

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     accounts::{ASSETS, BALANCES, DEMO, MARKETS, MINIMUM_NOTIONAL, PROBE, QUOTE, SIMULATOR},
-    endpoints::Account,
+    endpoints::AccountEndpoint,
     layout,
 };
 
@@ -24,18 +24,18 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Commands of one account wait for each other; accounts do not.
 #[derive(Clone)]
-pub struct Operator {
+pub struct OperatorQueue {
     pub environment: Vec<(String, String)>,
 }
 
 /// Who can trade after the bootstrap.
 pub struct Traders {
-    pub demo: Vec<Account>,
-    pub simulator: Vec<Account>,
-    pub probe: Account,
+    pub demo: Vec<AccountEndpoint>,
+    pub simulator: Vec<AccountEndpoint>,
+    pub probe: AccountEndpoint,
 }
 
-impl Operator {
+impl OperatorQueue {
     /// Opens the markets and creates every account with its key and its money.
     pub async fn bootstrap(&self) -> Result<Traders> {
         for asset in ASSETS {
@@ -63,7 +63,7 @@ impl Operator {
         Ok(Traders { demo, simulator, probe })
     }
 
-    async fn account(&self, name: &str) -> Result<Account> {
+    async fn account(&self, name: &str) -> Result<AccountEndpoint> {
         let created = self.admin(&["account", "create", name]).await?;
         let id = match &created["account"] {
             Value::String(id) => id.clone(),
@@ -79,7 +79,7 @@ impl Operator {
         let (api_key, secret_key) = text("apiKey")
             .zip(text("secretKey"))
             .with_context(|| format!("`exchange admin api-key create` returned no key of {name}"))?;
-        Ok(Account { name: name.to_owned(), api_key, secret_key })
+        Ok(AccountEndpoint { name: name.to_owned(), api_key, secret_key })
     }
 
     /// Repeats a command that was refused while the lead went to another replica: it certainly had no effect.

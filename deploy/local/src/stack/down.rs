@@ -5,12 +5,12 @@ use std::fs;
 use anyhow::Result;
 
 use super::{
-    layout::Layout,
+    layout::StackLayout,
     supervisor::{running, stop},
 };
 
 /// Ends what `up` started, by process id. Logs and data stay until the next run.
-pub async fn down(layout: &Layout) -> Result<()> {
+pub async fn down(layout: &StackLayout) -> Result<()> {
     let Some(pid) = running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()) else {
         println!("nothing is up");
         return Ok(());

@@ -12,8 +12,8 @@ use super::supervisor::write_private;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Endpoints {
-    pub exchange: Exchange,
-    pub postgres: Postgres,
+    pub exchange: ExchangeEndpoint,
+    pub postgres: PostgresEndpoint,
     pub s3: S3,
     pub prometheus: Option<String>,
     /// Boards, runbooks and logs in a browser.
@@ -24,7 +24,7 @@ pub struct Endpoints {
     pub alertbot: Option<String>,
     pub telegram: Option<String>,
     pub logship: Option<Logship>,
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<AccountEndpoint>,
     /// The recipients of alerts, and the demo credentials of each step.
     pub alerts: Option<Alerts>,
     /// Where each program that runs exports its metrics, one address for each process.
@@ -32,7 +32,7 @@ pub struct Endpoints {
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Exchange {
+pub struct ExchangeEndpoint {
     pub rest: String,
     /// The API of each server, without the proxy.
     pub servers: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Exchange {
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Postgres {
+pub struct PostgresEndpoint {
     pub primary: String,
     pub replica: Option<String>,
 }
@@ -73,29 +73,29 @@ pub struct Alerts {
     pub webhook_url: String,
     pub webhook_token: String,
     /// The alert bot's own, and the one of Alertmanager's native receiver.
-    pub bots: Vec<Bot>,
-    pub chats: Vec<Chat>,
+    pub bots: Vec<BotEndpoint>,
+    pub chats: Vec<ChatEndpoint>,
     /// Numbers of the people whose buttons the bot obeys.
-    pub people: Vec<Chat>,
+    pub people: Vec<ChatEndpoint>,
     /// The alert bot's.
     pub pids: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Bot {
+pub struct BotEndpoint {
     pub name: String,
     pub token: String,
 }
 
 /// A chat or a person, by the number that Telegram knows it by.
 #[derive(Debug, Clone, Serialize)]
-pub struct Chat {
+pub struct ChatEndpoint {
     pub name: String,
     pub id: i64,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Account {
+pub struct AccountEndpoint {
     pub name: String,
     pub api_key: String,
     pub secret_key: String,
@@ -125,9 +125,9 @@ mod tests {
     /// Scripts and clients of others read these names.
     #[test]
     fn the_shape_is_the_documented_one() {
-        let account = |name: &str| Account { name: name.into(), api_key: "k".into(), secret_key: "s".into() };
+        let account = |name: &str| AccountEndpoint { name: name.into(), api_key: "k".into(), secret_key: "s".into() };
         let endpoints = Endpoints {
-            exchange: Exchange {
+            exchange: ExchangeEndpoint {
                 rest: "r".into(),
                 servers: vec!["r1".into()],
                 streams: Some("w".into()),
@@ -135,7 +135,7 @@ mod tests {
                 metrics: vec!["m".into()],
                 pids: vec![1],
             },
-            postgres: Postgres { primary: "p".into(), replica: None },
+            postgres: PostgresEndpoint { primary: "p".into(), replica: None },
             s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
             prometheus: Some("p".into()),
             viewer: Some("v".into()),
@@ -148,9 +148,9 @@ mod tests {
             alerts: Some(Alerts {
                 webhook_url: "u".into(),
                 webhook_token: "t".into(),
-                bots: vec![Bot { name: "alertbot".into(), token: "1:t".into() }],
-                chats: vec![Chat { name: "operations".into(), id: -1 }],
-                people: vec![Chat { name: "ada".into(), id: 11 }],
+                bots: vec![BotEndpoint { name: "alertbot".into(), token: "1:t".into() }],
+                chats: vec![ChatEndpoint { name: "operations".into(), id: -1 }],
+                people: vec![ChatEndpoint { name: "ada".into(), id: 11 }],
                 pids: vec![2],
             }),
             metrics: [("exchange".to_owned(), vec!["m".to_owned()])].into(),

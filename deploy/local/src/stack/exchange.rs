@@ -7,23 +7,28 @@ use local_parts::log_tail;
 use tokio::process::Command;
 
 use super::{
-    bootstrap::{Operator, Traders},
-    endpoints::{Endpoints, Exchange, Postgres, S3},
-    layout::{self, Layout, local},
-    parts::{BUCKET, Parts, REPLICAS},
+    bootstrap::{OperatorQueue, Traders},
+    endpoints::{Endpoints, ExchangeEndpoint, PostgresEndpoint, S3},
+    layout::{self, StackLayout, local},
+    parts::{BUCKET, REPLICAS, StartedParts},
     readiness::{Steps, answers, ready},
     supervisor::Supervisor,
     traces,
 };
 
 /// Returns when servers and worker are ready: where everything is, and the accounts of the simulator and of the probe.
-pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, steps: &Steps) -> Result<(Endpoints, Traders)> {
+pub async fn start_exchange(
+    layout: &StackLayout,
+    parts: &StartedParts,
+    supervisor: &Supervisor,
+    steps: &Steps,
+) -> Result<(Endpoints, Traders)> {
     let ports = layout.ports;
     let server = parts.postgres.url("postgres");
     let (postgres, object_store) = (supervisor.start("postgres").await?, supervisor.start("object-store").await?);
     ready("postgres", postgres, &layout.log("postgres"), async || local_parts::postgres_answers(&server).await).await?;
     steps.step("PostgreSQL is ready");
-    local_parts::create_database(&server, Parts::database()).await?;
+    local_parts::create_database(&server, StartedParts::database()).await?;
     let haproxy = supervisor.start("haproxy").await?;
     let metrics = format!("http://{}/metrics", local(ports.haproxy_metrics));
     ready("haproxy", haproxy, &layout.log("haproxy"), async || answers(&metrics, database_is_up).await).await?;
@@ -34,7 +39,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     store.create_bucket(BUCKET).await?;
     steps.step("the S3 server is ready");
 
-    traces::start(layout, supervisor).await?;
+    traces::start_traces(layout, supervisor).await?;
     let mut replicas = Vec::new();
     for (name, replica) in REPLICAS.into_iter().zip(ports.replicas) {
         let pid = supervisor.start(name).await?;
@@ -46,7 +51,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     let ping = format!("http://{}/api/v3/ping", local(ports.rest));
     ready("nginx", nginx, &layout.log("nginx"), async || answers(&ping, |_| true).await).await?;
     steps.step("two replicas of the exchange serve behind nginx");
-    let traders = Operator { environment: parts.environment.clone() }.bootstrap().await?;
+    let traders = OperatorQueue { environment: parts.environment.clone() }.bootstrap().await?;
     steps.step("markets are open and accounts have money");
     let worker = supervisor.start("worker").await?;
     let readyz = format!("http://{}/readyz", local(ports.worker_admin));
@@ -59,7 +64,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     let metrics: Vec<String> =
         [first.admin, second.admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
     let endpoints = Endpoints {
-        exchange: Exchange {
+        exchange: ExchangeEndpoint {
             rest,
             servers: ports.replicas.iter().map(|replica| format!("http://{}", local(replica.api))).collect(),
             streams: Some(streams),
@@ -67,7 +72,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
             metrics: metrics.clone(),
             pids: replicas.into_iter().chain([worker]).collect(),
         },
-        postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
+        postgres: PostgresEndpoint { primary: parts.postgres.url(StartedParts::database()), replica: None },
         s3: S3 {
             endpoint: store.endpoint.clone(),
             access_key: store.access_key.clone(),
@@ -94,7 +99,7 @@ fn database_is_up(metrics: &str) -> bool {
 }
 
 /// `exchange migrate` runs to its end and is not a supervised part.
-async fn migrate(layout: &Layout, parts: &Parts) -> Result<()> {
+async fn migrate(layout: &StackLayout, parts: &StartedParts) -> Result<()> {
     let path = layout.log("migrate");
     let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     let status = Command::new(layout::program("exchange")?)

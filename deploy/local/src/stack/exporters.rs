@@ -4,7 +4,7 @@ use anyhow::Result;
 use local_parts::{Launch, PostgresPlan, ScrapeTarget, StopSignal, find_program};
 
 use super::{
-    layout::{Layout, local},
+    layout::{StackLayout, local},
     readiness::{answers, ready},
     supervisor::Supervisor,
 };
@@ -17,7 +17,7 @@ pub struct Exporters {
 }
 
 impl Exporters {
-    pub fn prepare(layout: &Layout, postgres: &PostgresPlan, database: &str) -> Result<Self> {
+    pub fn prepare(layout: &StackLayout, postgres: &PostgresPlan, database: &str) -> Result<Self> {
         let listen = |port| format!("--web.listen-address={}", local(port));
         let url = postgres.url(database);
         let options = if url.contains('?') { "&" } else { "?" };
@@ -54,14 +54,14 @@ impl Exporters {
     }
 
     /// What Prometheus scrapes of them.
-    pub fn targets(layout: &Layout) -> [ScrapeTarget; 3] {
+    pub fn targets(layout: &StackLayout) -> [ScrapeTarget; 3] {
         let target = |job: &str, port| ScrapeTarget { job: job.to_owned(), addresses: vec![local(port)] };
         let ports = layout.ports;
         [target("postgres", ports.postgres_exporter), target("node", ports.node_exporter), target("nginx", ports.nginx_exporter)]
     }
 
     /// Returns when all answer.
-    pub async fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
+    pub async fn start(layout: &StackLayout, supervisor: &Supervisor) -> Result<()> {
         let ports = layout.ports;
         let exporters = [
             ("postgres-exporter", ports.postgres_exporter),

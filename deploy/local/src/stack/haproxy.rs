@@ -5,9 +5,9 @@ use std::fs;
 use anyhow::{Context, Result};
 use local_parts::{Launch, StopSignal, find_program};
 
-use super::layout::Layout;
+use super::layout::StackLayout;
 
-pub fn launch(layout: &Layout) -> Result<Launch> {
+pub fn launch_haproxy(layout: &StackLayout) -> Result<Launch> {
     let folder = layout.folder.join("haproxy");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let file = folder.join("haproxy.cfg");
@@ -17,7 +17,7 @@ pub fn launch(layout: &Layout) -> Result<Launch> {
     Ok(Launch::new("haproxy", find_program("haproxy")?, arguments, Vec::new(), StopSignal::Terminate))
 }
 
-fn configuration(layout: &Layout) -> String {
+fn configuration(layout: &StackLayout) -> String {
     let ports = layout.ports;
     format!(
         "global

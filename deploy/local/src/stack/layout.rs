@@ -14,7 +14,7 @@ pub const DEFAULT_PORT_BASE: u16 = 8080;
 
 /// One run's folder and ports.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub struct StackLayout {
     /// Data, logs, `endpoints.json`.
     pub folder: PathBuf,
     pub ports: Ports,
@@ -26,7 +26,7 @@ pub struct Ports {
     /// The proxy in front of the replicas.
     pub rest: u16,
     /// The API of each replica, then its admin listener and its internal one.
-    pub replicas: [Replica; 2],
+    pub replicas: [ReplicaLayout; 2],
     pub worker_admin: u16,
     pub postgres: u16,
     pub s3: u16,
@@ -54,7 +54,7 @@ pub struct Ports {
 
 /// The ports of one `exchange serve`.
 #[derive(Debug, Clone, Copy)]
-pub struct Replica {
+pub struct ReplicaLayout {
     pub api: u16,
     pub admin: u16,
     pub internal: u16,
@@ -84,8 +84,8 @@ impl Ports {
         Ok(Self {
             rest: port(0)?,
             replicas: [
-                Replica { admin: port(1)?, internal: port(2)?, api: port(17)? },
-                Replica { admin: port(18)?, internal: port(19)?, api: port(20)? },
+                ReplicaLayout { admin: port(1)?, internal: port(2)?, api: port(17)? },
+                ReplicaLayout { admin: port(18)?, internal: port(19)?, api: port(20)? },
             ],
             worker_admin: port(3)?,
             postgres: port(4)?,
@@ -148,7 +148,7 @@ impl Ports {
     }
 }
 
-impl Layout {
+impl StackLayout {
     /// `port_base` 0 takes any free ports; without a `folder` it is `.run` in the repository.
     pub fn new(port_base: u16, folder: Option<PathBuf>) -> Result<Self> {
         let ports = if port_base == 0 { Ports::free()? } else { Ports::from_base(port_base)? };
@@ -227,13 +227,13 @@ mod tests {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
         assert_eq!((first[0].1, first[PORTS - 2].1, first[PORTS - 1].1), (8080, 9090, 9093));
-        assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
+        assert!(StackLayout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 
     #[test]
     fn a_taken_port_is_told_with_its_remedy() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut layout = Layout::new(DEFAULT_PORT_BASE, None).unwrap();
+        let mut layout = StackLayout::new(DEFAULT_PORT_BASE, None).unwrap();
         layout.ports = Ports { rest: taken.local_addr().unwrap().port(), ..layout.ports };
         let error = layout.check_ports().unwrap_err().to_string();
         assert!(error.contains("meant for the API, is taken") && error.contains("PORT_BASE"), "{error}");

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::{
     endpoints::{Endpoints, Logship},
-    layout::{self, Layout, local},
+    layout::{self, StackLayout, local},
     readiness::{Steps, answers, ready, text_of},
     supervisor::Supervisor,
     traces,
@@ -33,7 +33,7 @@ pub struct Logging {
 }
 
 impl Logging {
-    pub fn prepare(layout: &Layout) -> Result<Self> {
+    pub fn prepare(layout: &StackLayout) -> Result<Self> {
         let ports = layout.ports;
         let declared = layout::repository()?.join(DECLARED);
         let environment: Vec<(String, String)> = [
@@ -87,7 +87,13 @@ impl Logging {
     }
 
     /// Returns when lines of the programs have arrived.
-    pub async fn start(&self, layout: &Layout, supervisor: &Supervisor, steps: &Steps, endpoints: &mut Endpoints) -> Result<()> {
+    pub async fn start(
+        &self,
+        layout: &StackLayout,
+        supervisor: &Supervisor,
+        steps: &Steps,
+        endpoints: &mut Endpoints,
+    ) -> Result<()> {
         let ports = layout.ports;
         let elasticsearch = format!("http://{}", local(ports.elasticsearch));
         let fake = supervisor.start("elasticsearch").await?;
@@ -113,7 +119,7 @@ impl Logging {
     }
 
     /// `logship apply` runs to its end and is not a supervised part.
-    async fn apply(&self, layout: &Layout) -> Result<()> {
+    async fn apply(&self, layout: &StackLayout) -> Result<()> {
         let path = layout.log("apply");
         let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         let status = Command::new(&self.relay.program)

@@ -28,5 +28,5 @@ mod viewer;
 pub use alert::alert;
 pub use beside::beside;
 pub use down::down;
-pub use layout::{DEFAULT_PORT_BASE, Layout};
+pub use layout::{DEFAULT_PORT_BASE, StackLayout};
 pub use up::{run, up};

@@ -12,7 +12,7 @@ use super::{
     backup,
     exporters::Exporters,
     haproxy,
-    layout::{self, Layout, Replica, local},
+    layout::{self, ReplicaLayout, StackLayout, local},
     logging::Logging,
     probe, proxy, traces,
     viewer::{self, Viewer},
@@ -34,7 +34,7 @@ const RATE_LIMITS: [(&str, &str); 3] = [
 const TARGET_LABELS: [(&str, &str); 3] = [("cluster", "local"), ("namespace", "exchange"), ("node", "this-machine")];
 
 /// Everything that a run starts.
-pub struct Parts {
+pub struct StartedParts {
     pub postgres: PostgresPlan,
     pub object_store: ObjectStorePlan,
     pub prometheus: PrometheusPlan,
@@ -54,9 +54,9 @@ pub struct Parts {
     pub environment: Vec<(String, String)>,
 }
 
-impl Parts {
+impl StartedParts {
     /// Prepares folders and command lines; starts nothing but `initdb`.
-    pub async fn prepare(layout: &Layout) -> Result<Self> {
+    pub async fn prepare(layout: &StackLayout) -> Result<Self> {
         let ports = layout.ports;
         let folder = |name: &str| Folder::kept(layout.folder.join(name));
         let postgres = PostgresPlan::prepare(
@@ -108,7 +108,7 @@ impl Parts {
             let launch = Launch::new(name, layout::program("exchange")?, [role], environment, StopSignal::Terminate);
             Ok(traces::exporting(launch, layout))
         };
-        let replica = |name, replica: Replica| {
+        let replica = |name, replica: ReplicaLayout| {
             exchange(
                 name,
                 "serve",
@@ -126,16 +126,16 @@ impl Parts {
         let arguments = ["simulate".into(), "--endpoints".into(), endpoints, "--accounts".into(), accounts];
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
-        let backup = traces::exporting(backup::launch(layout, &postgres, DATABASE, &object_store.access)?, layout);
+        let backup = traces::exporting(backup::launch_backup(layout, &postgres, DATABASE, &object_store.access)?, layout);
         Ok(Self {
             postgres,
             object_store,
             prometheus,
-            haproxy: haproxy::launch(layout)?,
-            proxy: proxy::launch(layout)?,
-            traces: traces::launch(layout)?,
+            haproxy: haproxy::launch_haproxy(layout)?,
+            proxy: proxy::launch_proxy(layout)?,
+            traces: traces::launch_traces(layout)?,
             replicas,
-            probe: traces::exporting(probe::launch(layout)?, layout),
+            probe: traces::exporting(probe::launch_probe(layout)?, layout),
             worker,
             simulator,
             backup,
@@ -179,7 +179,7 @@ impl Parts {
 }
 
 /// What Prometheus scrapes: a job for each role of a program, and for each part.
-fn targets(layout: &Layout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget> {
+fn targets(layout: &StackLayout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget> {
     let ports = layout.ports;
     let jobs = [
         ("exchange-serve", ports.replicas.map(|replica| local(replica.admin)).into()),
@@ -199,7 +199,7 @@ fn targets(layout: &Layout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget>
 }
 
 /// The database's address with HAProxy's port.
-fn through_haproxy(url: &str, layout: &Layout) -> Result<String> {
+fn through_haproxy(url: &str, layout: &StackLayout) -> Result<String> {
     let port = format!(":{}/", layout.ports.postgres);
     anyhow::ensure!(url.contains(&port), "the address of PostgreSQL names no port");
     Ok(url.replace(&port, &format!(":{}/", layout.ports.haproxy)))

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use local_parts::{Launch, StopSignal};
 
 use super::{
-    endpoints::Account,
-    layout::{self, Layout, local},
+    endpoints::AccountEndpoint,
+    layout::{self, StackLayout, local},
     readiness::{answers, ready},
     supervisor::{Supervisor, write_private},
 };
@@ -17,7 +17,7 @@ const PART: &str = "probe";
 const API_KEY: &str = "api-key";
 const SECRET_KEY: &str = "secret-key";
 
-pub fn launch(layout: &Layout) -> Result<Launch> {
+pub fn launch_probe(layout: &StackLayout) -> Result<Launch> {
     let file = |name: &str| layout.folder.join(PART).join(name).display().to_string();
     let environment = [
         ("EXCHANGE_ADMIN_LISTEN", local(layout.ports.probe_admin)),
@@ -29,12 +29,12 @@ pub fn launch(layout: &Layout) -> Result<Launch> {
     Ok(Launch::new(PART, layout::program("exchange")?, ["probe"], environment, StopSignal::Terminate))
 }
 
-pub fn metrics(layout: &Layout) -> String {
+pub fn metrics(layout: &StackLayout) -> String {
     format!("http://{}/metrics", local(layout.ports.probe_admin))
 }
 
 /// Returns its process id once it has placed, read and cancelled an order.
-pub async fn start(layout: &Layout, supervisor: &Supervisor, account: &Account) -> Result<u32> {
+pub async fn start_probe(layout: &StackLayout, supervisor: &Supervisor, account: &AccountEndpoint) -> Result<u32> {
     let folder = layout.folder.join(PART);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     write_private(&folder.join(API_KEY), &account.api_key)?;

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use local_parts::{Launch, StopSignal, find_program};
 
-use super::layout::{self, Layout};
+use super::layout::{self, StackLayout};
 
 /// The configuration that `make deployment` tests.
 const CONFIGURATION: &str = "deploy/infrastructure/ingress/nginx.conf";
@@ -15,7 +15,7 @@ const LIMIT: &str = "rate=200r/s";
 const LOCAL_LIMIT: &str = "rate=100000r/s";
 
 /// Prepares nginx; it answers once a replica does.
-pub fn launch(layout: &Layout) -> Result<Launch> {
+pub fn launch_proxy(layout: &StackLayout) -> Result<Launch> {
     let folder = layout.folder.join("nginx");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let source = layout::repository()?.join(CONFIGURATION);
@@ -36,7 +36,7 @@ pub fn launch(layout: &Layout) -> Result<Launch> {
     Ok(Launch::new("nginx", find_program("nginx")?, arguments, Vec::new(), StopSignal::Quit))
 }
 
-fn completed(text: &str, layout: &Layout) -> Result<String> {
+fn completed(text: &str, layout: &StackLayout) -> Result<String> {
     let [first, second] = layout.ports.replicas;
     let mut text = text.to_owned();
     for (written, ours) in [
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_proxy_has_the_settings_of_the_ingress_and_local_addresses() {
-        let layout = Layout::new(DEFAULT_PORT_BASE, Some("/run".into())).unwrap();
+        let layout = StackLayout::new(DEFAULT_PORT_BASE, Some("/run".into())).unwrap();
         let text = fs::read_to_string(layout::repository().unwrap().join(CONFIGURATION)).unwrap();
         let ours = completed(&text, &layout).unwrap();
         for expected in

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::layout::Layout;
+use super::layout::StackLayout;
 
 /// Timeout for an answer of supervisord, and for its end after it has stopped every part.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -41,7 +41,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Writes the configuration. supervisord starts no part on its own, since `up` starts them in order and waits for
     /// each. The parts end in the reverse of the given order.
-    pub fn configure(layout: &Layout, parts: &[Launch]) -> Result<Self> {
+    pub fn configure(layout: &StackLayout, parts: &[Launch]) -> Result<Self> {
         let folder = layout.folder.to_string_lossy();
         let socket = layout.folder.join("supervisor.sock");
         let socket = if socket.as_os_str().len() <= SOCKET_PATH_LIMIT {
@@ -82,7 +82,7 @@ impl Supervisor {
     }
 
     /// The supervisor that is already running.
-    pub fn of(layout: &Layout) -> Self {
+    pub fn of(layout: &StackLayout) -> Self {
         let logs = layout.folder.join("logs");
         Self { configuration: layout.supervisor_configuration(), pid_file: layout.supervisor_pid_file(), logs }
     }
@@ -222,7 +222,7 @@ mod tests {
     use local_parts::{Folder, StopSignal};
 
     use super::{
-        super::layout::{DEFAULT_PORT_BASE, Layout},
+        super::layout::{DEFAULT_PORT_BASE, StackLayout},
         *,
     };
 
@@ -236,7 +236,7 @@ mod tests {
     async fn keeps_parts_and_ends_them() {
         const WORD: &str = r#"100 %d "quoted" \ 'x' ; $HOME"#;
         let folder = Folder::throwaway("super visor").unwrap();
-        let layout = Layout { folder: folder.path().to_owned(), ..Layout::new(DEFAULT_PORT_BASE, None).unwrap() };
+        let layout = StackLayout { folder: folder.path().to_owned(), ..StackLayout::new(DEFAULT_PORT_BASE, None).unwrap() };
         fs::create_dir(folder.path().join("logs")).unwrap();
         let script = r#"printf '%s\n%s\n' "$1" "$SAID"; exec sleep 600"#;
         let parts = [shell("stays", script, WORD), shell("ends", "echo no disk; exit 1", "")];

@@ -14,8 +14,8 @@ use super::{
     endpoints::{self, Endpoints},
     exchange,
     exporters::Exporters,
-    layout::{Layout, local},
-    parts::Parts,
+    layout::{StackLayout, local},
+    parts::StartedParts,
     probe,
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, running},
@@ -28,7 +28,7 @@ const FIRST_DRILL: Duration = Duration::from_secs(60);
 const EXPLAINED: &str = "logs-exchange.app-default";
 
 /// Starts everything in the background; returns when every part is ready.
-pub async fn up(layout: &Layout) -> Result<()> {
+pub async fn up(layout: &StackLayout) -> Result<()> {
     let (parts, supervisor) = prepare(layout).await?;
     supervisor.start_in_background().await?;
     let started = until_signalled(async { start(layout, &parts, &supervisor).await.map(drop) }).await;
@@ -41,7 +41,7 @@ pub async fn up(layout: &Layout) -> Result<()> {
 }
 
 /// Starts everything, and ends everything on Ctrl-C, SIGTERM, or when a part cannot start.
-pub async fn run(layout: &Layout) -> Result<()> {
+pub async fn run(layout: &StackLayout) -> Result<()> {
     let (parts, supervisor) = prepare(layout).await?;
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
@@ -96,7 +96,7 @@ async fn ended(supervisor: &mut Child) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("supervisord ended unexpectedly ({status})") }
 }
 
-pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
+pub(super) async fn prepare(layout: &StackLayout) -> Result<(StartedParts, Supervisor)> {
     if let Some(pid) = running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()) {
         bail!("an exchange is already running here (supervisord, process {pid}); stop it with `make down`");
     }
@@ -106,15 +106,15 @@ pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
         fs::remove_dir_all(&layout.folder).with_context(|| format!("clearing {}", layout.folder.display()))?;
     }
     fs::create_dir_all(layout.folder.join("logs")).with_context(|| format!("creating {}", layout.folder.display()))?;
-    let parts = Parts::prepare(layout).await?;
+    let parts = StartedParts::prepare(layout).await?;
     let supervisor = Supervisor::configure(layout, &parts.launches())?;
     Ok((parts, supervisor))
 }
 
 /// Returns with what drills of the backup agent will say.
-async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -> Result<Drills<'a>> {
+async fn start<'a>(layout: &StackLayout, parts: &'a StartedParts, supervisor: &Supervisor) -> Result<Drills<'a>> {
     let steps = Steps::begin();
-    let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
+    let (mut endpoints, traders) = exchange::start_exchange(layout, parts, supervisor, &steps).await?;
     endpoints.prometheus = Some(parts.prometheus.url.clone());
     parts.alerting.start(layout, supervisor, &steps, &mut endpoints).await?;
     parts.logging.start(layout, supervisor, &steps, &mut endpoints).await?;
@@ -134,7 +134,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
         .await?;
     }
     steps.step("the simulator trades on every market");
-    endpoints.exchange.pids.push(probe::start(layout, supervisor, &traders.probe).await?);
+    endpoints.exchange.pids.push(probe::start_probe(layout, supervisor, &traders.probe).await?);
     endpoints.exchange.metrics.push(probe::metrics(layout));
     endpoints.metrics.entry("exchange".into()).or_default().push(probe::metrics(layout));
     steps.step("the probe's orders are acknowledged");
@@ -156,7 +156,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     Ok(drills)
 }
 
-fn tell(layout: &Layout, endpoints: &Endpoints) {
+fn tell(layout: &StackLayout, endpoints: &Endpoints) {
     let names: Vec<_> = endpoints.accounts.iter().map(|account| account.name.as_str()).collect();
     println!("\nREST API     {}/api/v3/", endpoints.exchange.rest);
     println!("Metrics      {}", endpoints.exchange.metrics.join("  "));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use local_parts::{Launch, StopSignal, find_program};
 
 use super::{
-    layout::{self, Layout, local},
+    layout::{self, StackLayout, local},
     readiness::{answers, ready},
     supervisor::Supervisor,
     traces,
@@ -21,7 +21,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    pub fn prepare(layout: &Layout, prometheus: &str) -> Result<Self> {
+    pub fn prepare(layout: &StackLayout, prometheus: &str) -> Result<Self> {
         let server = layout::repository()?.join("deploy/local/viewer/server.py");
         let arguments = [
             server.into_os_string(),
@@ -43,12 +43,12 @@ impl Viewer {
     }
 
     /// Where it serves.
-    pub fn url(layout: &Layout) -> String {
+    pub fn url(layout: &StackLayout) -> String {
         format!("http://{}", local(layout.ports.viewer))
     }
 
     /// Returns when it answers.
-    pub async fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
+    pub async fn start(layout: &StackLayout, supervisor: &Supervisor) -> Result<()> {
         let pid = supervisor.start("viewer").await?;
         let url = Self::url(layout);
         ready("viewer", pid, &layout.log("viewer"), async || answers(&url, |_| true).await).await
@@ -56,7 +56,7 @@ impl Viewer {
 }
 
 /// Copies the rule files into the run, with the viewer's address in front of the links of each alert.
-pub fn rules(layout: &Layout) -> Result<Vec<PathBuf>> {
+pub fn rules(layout: &StackLayout) -> Result<Vec<PathBuf>> {
     let source = layout::repository()?.join("dashboards/prometheus");
     let copies = layout.folder.join("rules");
     for kind in ["recording", "alerts"] {
@@ -86,11 +86,11 @@ fn completed(rules: &str, viewer: &str) -> String {
 mod tests {
     use std::{fs, time::Duration};
 
-    use local_parts::{Folder, Process};
+    use local_parts::{ChildProcess, Folder};
     use serde_json::Value;
 
     use super::{Viewer, completed};
-    use crate::stack::{Layout, readiness::answers};
+    use crate::stack::{StackLayout, readiness::answers};
 
     const DEADLINE: Duration = Duration::from_secs(30);
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn each_link_from_an_alert_to_a_trace_opens() {
         let folder = Folder::throwaway("viewer").unwrap();
-        let layout = Layout::new(0, Some(folder.path().to_owned())).unwrap();
+        let layout = StackLayout::new(0, Some(folder.path().to_owned())).unwrap();
         fs::create_dir_all(folder.path().join("logs")).unwrap();
         let line = |trace: &str, at: &str| {
             format!(
@@ -117,7 +117,7 @@ mod tests {
         let text = line(TRACE, now) + "not JSON\n" + &line("other", now) + &line(TRACE, "2026-11-30T07:00:00.000Z");
         fs::write(folder.path().join("logs/serve.log"), text).unwrap();
         let viewer = Viewer::prepare(&layout, "http://127.0.0.1:9").unwrap();
-        let mut process = Process::start(&viewer.launch(), folder.path()).unwrap();
+        let mut process = ChildProcess::start(&viewer.launch(), folder.path()).unwrap();
         let url = Viewer::url(&layout);
         process.ready(DEADLINE, async || answers(&url, |_| true).await).await.unwrap();
         let get = async |path: &str| {

@@ -18,7 +18,7 @@ const FAILED_SPANS_MAX: usize = 20_000;
 const TRACE_SPANS_MAX: usize = 1_000;
 
 #[derive(Default)]
-pub struct Store {
+pub struct TraceStore {
     traces: HashMap<String, Vec<StoredSpan>>,
     /// In the order of arrival.
     plain: VecDeque<String>,
@@ -30,7 +30,7 @@ pub struct Store {
 
 /// One line of a list.
 #[derive(Debug, Serialize)]
-pub struct Listed {
+pub struct ListedTrace {
     trace_id: String,
     name: String,
     services: Vec<String>,
@@ -40,7 +40,7 @@ pub struct Listed {
     failed: bool,
 }
 
-impl Store {
+impl TraceStore {
     pub fn put(&mut self, spans: Vec<StoredSpan>) {
         let mut arrived: BTreeMap<String, Vec<StoredSpan>> = BTreeMap::new();
         for span in spans {
@@ -109,8 +109,8 @@ impl Store {
     }
 
     /// Traces that ended after `since` (since 1970) and took at least `least`, newest first.
-    pub fn list(&self, since: Duration, least: Duration, failed_only: bool, most: usize) -> Vec<Listed> {
-        let mut listed: Vec<Listed> = self.traces.iter().filter_map(|(id, spans)| listed(id, spans)).collect();
+    pub fn list(&self, since: Duration, least: Duration, failed_only: bool, most: usize) -> Vec<ListedTrace> {
+        let mut listed: Vec<ListedTrace> = self.traces.iter().filter_map(|(id, spans)| listed(id, spans)).collect();
         listed.retain(|one| {
             let (ended, took) = (Duration::from_nanos(one.ended), Duration::from_nanos(one.ended - one.begun));
             ended >= since && took >= least && (one.failed || !failed_only)
@@ -125,12 +125,12 @@ fn has_failed(spans: &[StoredSpan]) -> bool {
     spans.iter().any(StoredSpan::failed)
 }
 
-fn listed(id: &str, spans: &[StoredSpan]) -> Option<Listed> {
+fn listed(id: &str, spans: &[StoredSpan]) -> Option<ListedTrace> {
     let first = spans.iter().min_by_key(|span| (!span.parent_id.is_empty(), span.begun))?;
     let mut services: Vec<String> = spans.iter().map(|span| span.service.clone()).collect();
     services.sort_unstable();
     services.dedup();
-    Some(Listed {
+    Some(ListedTrace {
         trace_id: id.to_owned(),
         name: first.name.clone(),
         services,
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn traffic_replaces_old_traces_but_not_failed_ones() {
-        let mut store = Store::default();
+        let mut store = TraceStore::default();
         store.put(vec![span(1, 1, "unset"), span(2, 1, "unset")]);
         store.put(vec![span(2, 2, "error")]);
         for trace in 3..SPANS_MAX + 10 {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn one_trace_cannot_fill_the_store() {
-        let mut store = Store::default();
+        let mut store = TraceStore::default();
         store.put((0..2 * TRACE_SPANS_MAX).map(|number| span(1, number, "error")).collect());
         store.put(vec![span(1, 1, "error")]);
         assert_eq!((store.failed_spans, store.discarded), (TRACE_SPANS_MAX, TRACE_SPANS_MAX as u64 + 1));

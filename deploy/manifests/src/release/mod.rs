@@ -114,7 +114,7 @@ impl Release {
             if let Decision::Nothing(text) = self.decide(&source, &checkout)? {
                 return Ok(text);
             }
-            write::files(self, &base, &checkout)?;
+            write::write_files(self, &base, &checkout)?;
             write::render(self, &checkout)?;
             if !manifests.commit(&self.paths(), &self.message())? {
                 return Ok(format!("{} is at {} already: nothing to do", self.environment, self.commit));

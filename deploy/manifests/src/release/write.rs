@@ -11,7 +11,7 @@ use super::{Release, ReleaseError};
 const JOBS: [(&str, &str); 2] = [("migrate", "migrate"), ("apply", "logging/apply")];
 
 /// Writes the copy of the base and the files of the release.
-pub fn files(release: &Release, source: &Path, checkout: &Path) -> Result<()> {
+pub fn write_files(release: &Release, source: &Path, checkout: &Path) -> Result<()> {
     let overlay = checkout.join("overlays").join(&release.environment);
     for folder in ["base", "release"] {
         let folder = overlay.join(folder);

@@ -1,9 +1,9 @@
 //! This module has the rules about Argo CD: what must not be deleted, retries, custom resources.
 
-use super::{Facts, Fault, fault};
+use super::{Facts, RuleViolation, fault};
 use crate::{
     object::{Object, list, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// Kinds whose deletion deletes data.
@@ -22,7 +22,7 @@ const OWN_GROUPS: [&str; 9] = [
 ];
 
 /// `Prune=false` alone does not protect from the deletion of the Application.
-pub fn data(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn data(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, object) in world.objects() {
         if DATA.contains(&object.kind()) {
@@ -41,7 +41,7 @@ pub fn data(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-fn protected(object: &str, options: &str) -> Vec<Fault> {
+fn protected(object: &str, options: &str) -> Vec<RuleViolation> {
     ["Prune", "Delete"]
         .into_iter()
         .filter(|option| !options.contains(&format!("{option}=false")) && !options.contains(&format!("{option}=confirm")))
@@ -49,7 +49,7 @@ fn protected(object: &str, options: &str) -> Vec<Fault> {
         .collect()
 }
 
-pub fn applications(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn applications(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for application in &world.applications {
         let declared = &application.declared;
@@ -81,7 +81,7 @@ pub fn applications(world: &World, _: &Facts) -> Vec<Fault> {
 }
 
 /// A custom resource whose definition is not installed yet must not fail the dry run of the whole Application.
-pub fn custom_resources(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn custom_resources(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, object) in world.objects() {
         let group = text(&object.0, "/apiVersion").split('/').next().unwrap_or_default();

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Facts, Fault, fault};
+use super::{Facts, RuleViolation, fault};
 use crate::{
     object::{Container, Pod, list, mapping, text},
-    settings::Settings,
-    world::World,
+    settings::ProgramSettings,
+    world::RenderedEnvironment,
 };
 
 /// Variables of a container with their values; those from a Secret or a field have an empty value.
-pub(super) fn environment(world: &World, pod: Pod<'_>, container: Container<'_>) -> Vec<(String, String)> {
+pub(super) fn environment(world: &RenderedEnvironment, pod: Pod<'_>, container: Container<'_>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for source in list(container.value, "/envFrom") {
         let map = world.find("ConfigMap", text(source, "/configMapRef/name"));
@@ -28,7 +28,7 @@ pub(super) fn environment(world: &World, pod: Pod<'_>, container: Container<'_>)
 }
 
 /// The settings of a container's role; `None` if it is not ours.
-fn role<'a>(facts: &'a Facts, container: Container<'_>) -> Option<(&'a str, &'a Settings)> {
+fn role<'a>(facts: &'a Facts, container: Container<'_>) -> Option<(&'a str, &'a ProgramSettings)> {
     let program = container.image_name();
     let argument = list(container.value, "/args").first().and_then(Value::as_str).unwrap_or_default();
     let exact = facts.settings.iter().find(|((of, role), _)| of == program && role == argument);
@@ -36,7 +36,7 @@ fn role<'a>(facts: &'a Facts, container: Container<'_>) -> Option<(&'a str, &'a 
     exact.or_else(any).map(|((program, _), settings)| (program.as_str(), settings))
 }
 
-pub fn settings(world: &World, facts: &Facts) -> Vec<Fault> {
+pub fn settings(world: &RenderedEnvironment, facts: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
         for container in pod.containers() {
@@ -72,7 +72,7 @@ pub fn settings(world: &World, facts: &Facts) -> Vec<Fault> {
 }
 
 /// Names in `${…}` of the alert bot's configuration.
-fn placeholders(world: &World) -> Vec<String> {
+fn placeholders(world: &RenderedEnvironment) -> Vec<String> {
     let map = world.find("ConfigMap", "alertbot");
     let file = map.map_or("", |map| text(&map.0, "/data/alertbot.yaml"));
     let lines = file.lines().filter(|line| !line.trim_start().starts_with('#'));
@@ -81,7 +81,7 @@ fn placeholders(world: &World) -> Vec<String> {
 }
 
 /// Every expected target is scraped, and the other way round: an alert compares both.
-pub fn targets(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn targets(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut expected = BTreeSet::new();
     let mut scraped = BTreeSet::new();
     for (_, object) in world.objects() {
@@ -109,7 +109,7 @@ pub fn targets(world: &World, _: &Facts) -> Vec<Fault> {
     lacking.chain(unexpected).map(|text| fault("PrometheusRule expected-targets", text)).collect()
 }
 
-pub fn observability(world: &World, facts: &Facts) -> Vec<Fault> {
+pub fn observability(world: &RenderedEnvironment, facts: &Facts) -> Vec<RuleViolation> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (_, object) in world.objects() {
         match object.kind() {
@@ -141,7 +141,7 @@ pub fn observability(world: &World, facts: &Facts) -> Vec<Fault> {
 }
 
 /// Client tools older than the server refuse to dump; the drill's server must be as new as the backup's.
-pub fn postgresql(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn postgresql(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut majors = BTreeSet::new();
     for (_, pod) in world.pods() {
         for container in pod.containers() {

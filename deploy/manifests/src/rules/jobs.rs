@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Facts, Fault, fault};
+use super::{Facts, RuleViolation, fault};
 use crate::{
     object::{Object, list, selects, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 const HOOK: &str = "argocd.argoproj.io/hook";
@@ -13,7 +13,7 @@ const HOOK: &str = "argocd.argoproj.io/hook";
 const COMMIT_DIGITS: usize = 12;
 
 /// A budget that forbids every eviction stops the drain of a node for ever.
-pub fn budgets(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn budgets(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, budget) in world.objects().filter(|(_, object)| object.kind() == "PodDisruptionBudget") {
         let replicas = world.pods().filter(|(_, pod)| {
@@ -42,7 +42,7 @@ fn of(value: &Value, replicas: u64) -> u64 {
     }
 }
 
-pub fn scheduled(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn scheduled(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     const NEEDED: [&str; 6] = [
         "/spec/timeZone",
         "/spec/startingDeadlineSeconds",
@@ -63,7 +63,7 @@ pub fn scheduled(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-pub fn hooks(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn hooks(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (application, object) in world.objects().filter(|(_, object)| object.kind() == "Job") {
         let mut say = |text: String| faults.push(fault(object.label(), text));

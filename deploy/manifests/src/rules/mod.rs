@@ -15,11 +15,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::{settings::Roles, world::World};
+use crate::{settings::Roles, world::RenderedEnvironment};
 
 /// A violated rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct RuleViolation {
     /// Kind and name of the object.
     pub object: String,
     pub text: String,
@@ -41,7 +41,7 @@ pub struct Facts {
 /// A rule: its name, and what it finds.
 pub struct Rule {
     pub name: &'static str,
-    pub find: fn(&World, &Facts) -> Vec<Fault>,
+    pub find: fn(&RenderedEnvironment, &Facts) -> Vec<RuleViolation>,
 }
 
 /// Every rule about one environment.
@@ -116,7 +116,12 @@ pub fn waivers(path: &Path) -> Result<Vec<Waiver>> {
 }
 
 /// Faults of every rule, as `(rule, fault)`, without the waived ones. Also returns which waivers were used.
-pub fn judge(world: &World, facts: &Facts, waivers: &[Waiver], table: &[Rule]) -> (Vec<(&'static str, Vec<Fault>)>, Vec<bool>) {
+pub fn judge(
+    world: &RenderedEnvironment,
+    facts: &Facts,
+    waivers: &[Waiver],
+    table: &[Rule],
+) -> (Vec<(&'static str, Vec<RuleViolation>)>, Vec<bool>) {
     let mut used = vec![false; waivers.len()];
     let mut results = Vec::new();
     for rule in table {
@@ -137,8 +142,8 @@ pub fn judge(world: &World, facts: &Facts, waivers: &[Waiver], table: &[Rule]) -
     (results, used)
 }
 
-fn fault(object: impl Into<String>, text: impl Into<String>) -> Fault {
-    Fault { object: object.into(), text: text.into() }
+fn fault(object: impl Into<String>, text: impl Into<String>) -> RuleViolation {
+    RuleViolation { object: object.into(), text: text.into() }
 }
 
 /// Seconds of a duration such as `20s`, `5m` or `500ms`.

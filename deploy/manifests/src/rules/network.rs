@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::{Facts, Fault, fault};
+use super::{Facts, RuleViolation, fault};
 use crate::{
     object::{Object, Pod, list, selects, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// One end of a connection.
@@ -102,7 +102,7 @@ const CONNECTIONS: &[(End, End, u64, bool)] = &[
     (WATCH, INTERNET, 443, false),
 ];
 
-pub fn connections(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn connections(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (from, to, port, wanted) in CONNECTIONS {
         for end in [from, to] {
@@ -119,7 +119,7 @@ pub fn connections(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-fn pods(world: &World, end: End) -> Vec<Pod<'_>> {
+fn pods(world: &RenderedEnvironment, end: End) -> Vec<Pod<'_>> {
     let Ours(namespace, name, component) = end else { return Vec::new() };
     let labelled = |pod: &Pod<'_>, label: &str, value: &str| pod.labels().get(label) == Some(&Value::from(value));
     let pods = world.pods().map(|(_, pod)| pod).filter(|pod| pod.owner.namespace() == namespace);
@@ -129,7 +129,7 @@ fn pods(world: &World, end: End) -> Vec<Pod<'_>> {
 }
 
 /// Policies of one direction that select a pod. Without one, everything is allowed.
-fn policies<'a>(world: &'a World, pod: Pod<'_>, direction: &str) -> Vec<&'a Object> {
+fn policies<'a>(world: &'a RenderedEnvironment, pod: Pod<'_>, direction: &str) -> Vec<&'a Object> {
     let all = world.objects().map(|(_, object)| object).filter(|object| object.kind() == "NetworkPolicy");
     all.filter(|policy| policy.namespace() == pod.owner.namespace())
         .filter(|policy| selects(&policy.0["spec"]["podSelector"], pod.labels()))
@@ -137,7 +137,7 @@ fn policies<'a>(world: &'a World, pod: Pod<'_>, direction: &str) -> Vec<&'a Obje
         .collect()
 }
 
-fn leaves(world: &World, from: End, to: End, port: u64) -> bool {
+fn leaves(world: &RenderedEnvironment, from: End, to: End, port: u64) -> bool {
     pods(world, from).into_iter().all(|pod| {
         let policies = policies(world, pod, "Egress");
         policies.is_empty()
@@ -150,7 +150,7 @@ fn leaves(world: &World, from: End, to: End, port: u64) -> bool {
     })
 }
 
-fn enters(world: &World, from: End, to: End, port: u64) -> bool {
+fn enters(world: &RenderedEnvironment, from: End, to: End, port: u64) -> bool {
     pods(world, to).into_iter().all(|pod| {
         let policies = policies(world, pod, "Ingress");
         policies.is_empty()
@@ -163,7 +163,7 @@ fn enters(world: &World, from: End, to: End, port: u64) -> bool {
     })
 }
 
-fn pods_ports(world: &World, end: End) -> Vec<(&str, u64)> {
+fn pods_ports(world: &RenderedEnvironment, end: End) -> Vec<(&str, u64)> {
     pods(world, end).iter().flat_map(Pod::ports).collect()
 }
 
@@ -179,11 +179,11 @@ fn carries(ports: &[Value], named: &[(&str, u64)], port: u64) -> bool {
 }
 
 /// An empty list of peers means every peer.
-fn peers(world: &World, home: &str, peers: &[Value], end: End) -> bool {
+fn peers(world: &RenderedEnvironment, home: &str, peers: &[Value], end: End) -> bool {
     peers.is_empty() || peers.iter().any(|peer| matches(world, home, peer, end))
 }
 
-fn matches(world: &World, home: &str, peer: &Value, end: End) -> bool {
+fn matches(world: &RenderedEnvironment, home: &str, peer: &Value, end: End) -> bool {
     let labels: Vec<Map<String, Value>>;
     let namespace = match end {
         Outside(address) => return peer.get("ipBlock").is_some_and(|block| contains(block, address)),
@@ -216,7 +216,7 @@ fn contains(block: &Value, address: Ipv4Addr) -> bool {
     within(text(block, "/cidr")) == Some(true) && !excepted
 }
 
-pub fn default_deny(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn default_deny(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
         for direction in ["Ingress", "Egress"] {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Fault, fault};
-use crate::world::World;
+use super::{RuleViolation, fault};
+use crate::world::RenderedEnvironment;
 
 /// A permitted difference.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Difference {
+pub struct OverlayDifference {
     /// Kind and name of the object; `*` for any.
     pub object: String,
     /// JSON pointer; everything below it may differ.
@@ -21,7 +21,7 @@ pub struct Difference {
 
 /// Differences between two environments that no entry allows. The name of a hook's Job ends with a commit, so it is compared
 /// without it.
-pub fn differences(one: &World, other: &World, allowed: &[Difference]) -> Vec<Fault> {
+pub fn differences(one: &RenderedEnvironment, other: &RenderedEnvironment, allowed: &[OverlayDifference]) -> Vec<RuleViolation> {
     let (left, right) = (flat(one), flat(other));
     let mut faults = Vec::new();
     for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
@@ -40,7 +40,7 @@ pub fn differences(one: &World, other: &World, allowed: &[Difference]) -> Vec<Fa
     faults
 }
 
-fn flat(world: &World) -> BTreeMap<(String, String), Value> {
+fn flat(world: &RenderedEnvironment) -> BTreeMap<(String, String), Value> {
     let mut found = BTreeMap::new();
     for (_, object) in world.objects() {
         let mut label = object.label();

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::{Facts, Fault, fault, seconds};
+use super::{Facts, RuleViolation, fault, seconds};
 use crate::{
     object::{Container, Pod, list, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// Seconds between the last deadline of a program and the kill.
 const MARGIN: u64 = 5;
 
-pub fn images(world: &World, facts: &Facts) -> Vec<Fault> {
+pub fn images(world: &RenderedEnvironment, facts: &Facts) -> Vec<RuleViolation> {
     let registry = &facts.registry;
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
@@ -40,7 +40,7 @@ fn lasting(pod: Pod<'_>) -> Vec<Container<'_>> {
     containers
 }
 
-pub fn probes(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn probes(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.runs_forever()) {
         for container in lasting(pod) {
@@ -60,7 +60,7 @@ pub fn probes(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-pub fn resources(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn resources(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     const NEEDED: [&str; 3] = ["/resources/requests/cpu", "/resources/requests/memory", "/resources/limits/memory"];
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
@@ -79,7 +79,7 @@ pub fn resources(world: &World, _: &Facts) -> Vec<Fault> {
 }
 
 /// The pod is killed only after preStop and the program's own deadline.
-pub fn grace(world: &World, facts: &Facts) -> Vec<Fault> {
+pub fn grace(world: &RenderedEnvironment, facts: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
         let granted = pod.spec().pointer("/terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
@@ -102,7 +102,7 @@ pub fn grace(world: &World, facts: &Facts) -> Vec<Fault> {
 }
 
 /// `<PROGRAM>_SHUTDOWN_DEADLINE` of a container of ours: set, or the default of `--help`.
-fn deadline(world: &World, facts: &Facts, pod: Pod<'_>, container: Container<'_>) -> Option<u64> {
+fn deadline(world: &RenderedEnvironment, facts: &Facts, pod: Pod<'_>, container: Container<'_>) -> Option<u64> {
     let program = container.image_name();
     if !crate::PROGRAMS.contains(&program) {
         return None;
@@ -119,7 +119,7 @@ fn deadline(world: &World, facts: &Facts, pod: Pod<'_>, container: Container<'_>
     }
 }
 
-pub fn rollout(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn rollout(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.kind() == "Deployment") {
         let spec = &pod.owner.0["spec"];
@@ -160,7 +160,7 @@ pub fn rollout(world: &World, _: &Facts) -> Vec<Fault> {
 }
 
 /// A Service named `exchange` would set `EXCHANGE_PORT` in every pod.
-pub fn links(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn links(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let enabled = world.pods().filter(|(_, pod)| pod.spec().get("enableServiceLinks") != Some(&Value::Bool(false)));
     enabled.map(|(_, pod)| fault(pod.owner.label(), "enableServiceLinks is not false")).collect()
 }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Facts, Fault, fault, jobs::is_early};
+use super::{Facts, RuleViolation, fault, jobs::is_early};
 use crate::{
     object::{Object, Pod, list, selects, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// Secrets and ConfigMaps that an operator makes: name, and which one.
@@ -44,7 +44,7 @@ fn selectors_of(object: &Object) -> Vec<(String, Value)> {
     found
 }
 
-pub fn selectors(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn selectors(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, object) in world.objects() {
         for (name, selector) in selectors_of(object) {
@@ -61,7 +61,7 @@ pub fn selectors(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-fn monitored<'a>(world: &'a World, monitor: &Object) -> Vec<&'a Object> {
+fn monitored<'a>(world: &'a RenderedEnvironment, monitor: &Object) -> Vec<&'a Object> {
     let services = world.objects().map(|(_, object)| object).filter(|object| object.kind() == "Service");
     services
         .filter(|service| service.namespace() == monitor.namespace())
@@ -69,7 +69,7 @@ fn monitored<'a>(world: &'a World, monitor: &Object) -> Vec<&'a Object> {
         .collect()
 }
 
-fn selected<'a>(world: &'a World, namespace: &str, selector: &Value) -> Vec<Pod<'a>> {
+fn selected<'a>(world: &'a RenderedEnvironment, namespace: &str, selector: &Value) -> Vec<Pod<'a>> {
     let pods = world.pods().map(|(_, pod)| pod);
     pods.filter(|pod| pod.owner.namespace() == namespace && selects(selector, pod.labels())).collect()
 }
@@ -78,7 +78,7 @@ fn has_port(pods: &[Pod<'_>], port: &Value) -> bool {
     pods.iter().flat_map(Pod::ports).any(|(name, number)| port.as_str() == Some(name) || port.as_u64() == Some(number))
 }
 
-pub fn ports(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn ports(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, object) in world.objects() {
         let spec = &object.0["spec"];
@@ -157,7 +157,7 @@ fn probes(object: &Object, missing: &mut impl FnMut(&str, &Value)) {
 }
 
 /// A hook before the sync needs its Secrets from an earlier Application; other pods may wait for objects of their own.
-pub fn made_earlier(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn made_earlier(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (application, object) in world.objects() {
         for (kind, name) in references(object) {
@@ -226,7 +226,7 @@ fn references(object: &Object) -> Vec<(&'static str, String)> {
     found
 }
 
-pub fn accounts(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn accounts(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (application, pod) in world.pods() {
         let name = text(pod.spec(), "/serviceAccountName");

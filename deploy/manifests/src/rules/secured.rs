@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::{Facts, Fault, fault};
+use super::{Facts, RuleViolation, fault};
 use crate::{
     object::{Container, Pod, list, mapping, text},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// Kinds of volumes that `restricted` permits.
 const VOLUMES: [&str; 6] = ["configMap", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret"];
 
-pub fn pods(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn pods(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods() {
         let mut found = of_pod(pod);
@@ -75,7 +75,7 @@ fn of_container(pod: Pod<'_>, container: Container<'_>) -> Vec<String> {
     found
 }
 
-pub fn namespaces(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn namespaces(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, object) in world.objects().filter(|(_, object)| object.kind() == "Namespace") {
         let level = mapping(&object.0, "/metadata/labels").get("pod-security.kubernetes.io/enforce");
@@ -87,7 +87,7 @@ pub fn namespaces(world: &World, _: &Facts) -> Vec<Fault> {
     faults
 }
 
-pub fn secrets(world: &World, _: &Facts) -> Vec<Fault> {
+pub fn secrets(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let found = world.objects().filter(|(_, object)| object.kind() == "Secret");
     found.map(|(_, object)| fault(object.label(), "is in the repository; declare an ExternalSecret")).collect()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::source::{STAGING, facts, repository};
 use manifests::{
     rules::{self, RULES},
-    world::World,
+    world::RenderedEnvironment,
 };
 
 /// What a row does to the rendered objects.
@@ -331,7 +331,7 @@ fn waivers_have_a_reason() {
     assert!(rules::waivers(file.path()).unwrap_err().to_string().contains("has no reason"));
 }
 
-fn apply(world: &mut World, change: Change) {
+fn apply(world: &mut RenderedEnvironment, change: Change) {
     match change {
         Set(kind, name, pointer, value) => {
             let object = world.find_mut(kind, name).unwrap_or_else(|| panic!("no {kind} {name}"));

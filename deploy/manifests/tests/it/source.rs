@@ -6,7 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
-use manifests::{assemble, check, render, rules::Facts, world::World};
+use manifests::{assemble, check, render, rules::Facts, world::RenderedEnvironment};
 
 /// The root of this checkout.
 pub fn repository() -> PathBuf {
@@ -14,11 +14,11 @@ pub fn repository() -> PathBuf {
 }
 
 /// Staging as rendered from this checkout.
-pub static STAGING: LazyLock<World> = LazyLock::new(|| {
+pub static STAGING: LazyLock<RenderedEnvironment> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = folder.path().join("tree");
     assemble::tree(&repository(), &tree).expect("the tree");
-    render::environment(&render::kubectl(&repository()), &tree, "staging").expect("staging renders")
+    render::render_environment(&render::kubectl(&repository()), &tree, "staging").expect("staging renders")
 });
 
 /// What `dashboards/` must become, and the settings of `exchange` as its `--help` prints them.
@@ -27,7 +27,7 @@ pub fn facts() -> Facts {
     facts.registry = "registry.example.com".to_owned();
     let help = "EXCHANGE_DATABASE_URL[_FILE]  required  x\nEXCHANGE_SHUTDOWN_DEADLINE  20s  x\nEXCHANGE_ADMIN_LISTEN  127.0.0.1:9602  x\n";
     for role in ["worker", "migrate"] {
-        facts.settings.insert(("exchange".to_owned(), role.to_owned()), manifests::settings::Settings::parse(help));
+        facts.settings.insert(("exchange".to_owned(), role.to_owned()), manifests::settings::ProgramSettings::parse(help));
     }
     facts
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Cluster, DataStream, Document, Index, mapping};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 /// Elasticsearch refuses the whole request for one longer `_id`.
@@ -21,11 +21,11 @@ struct Operation {
 }
 
 /// `index` is the path's, for lines that name none.
-pub fn bulk(cluster: &mut Cluster, index: Option<&str>, call: &Call, now: Timestamp) -> Refused<Answer> {
+pub fn bulk(cluster: &mut Cluster, index: Option<&str>, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
     if let Some(name) =
         call.query.keys().find(|name| !matches!(name.as_str(), "filter_path" | "require_data_stream" | "refresh" | "timeout"))
     {
-        return Err(Answer::not_modelled(&format!("the parameter {name} of _bulk")));
+        return Err(FakeAnswer::not_modelled(&format!("the parameter {name} of _bulk")));
     }
     let require_data_stream = call.flag("require_data_stream")?.unwrap_or(false);
     let operations = read(&call.body, index)?;
@@ -37,19 +37,19 @@ pub fn bulk(cluster: &mut Cluster, index: Option<&str>, call: &Call, now: Timest
         errors |= item.get("error").is_some();
         items.push(json!({action: item}));
     }
-    Ok(Answer::ok(json!({"errors": errors, "took": 1, "items": items})))
+    Ok(FakeAnswer::ok(json!({"errors": errors, "took": 1, "items": items})))
 }
 
 fn read(body: &[u8], path_index: Option<&str>) -> Refused<Vec<Operation>> {
-    let Some(last) = body.last() else { return Err(Answer::error(400, "parse_exception", "request body is required")) };
+    let Some(last) = body.last() else { return Err(FakeAnswer::error(400, "parse_exception", "request body is required")) };
     if *last != b'\n' {
-        return Err(Answer::illegal_argument("The bulk request must be terminated by a newline [\\n]"));
+        return Err(FakeAnswer::illegal_argument("The bulk request must be terminated by a newline [\\n]"));
     }
     let mut operations = Vec::new();
     let mut lines = body[..body.len() - 1].split(|byte| *byte == b'\n').enumerate();
     while let Some((number, line)) = lines.next() {
         let number = number + 1;
-        let malformed = |found: &str| Answer::illegal_argument(format!("Malformed action/metadata line [{number}], {found}"));
+        let malformed = |found: &str| FakeAnswer::illegal_argument(format!("Malformed action/metadata line [{number}], {found}"));
         let parsed: Map<String, Value> =
             serde_json::from_slice(line).map_err(|error| malformed(&format!("expected START_OBJECT: {error}")))?;
         let Some((action, Value::Object(metadata))) = parsed.into_iter().next() else {
@@ -59,23 +59,23 @@ fn read(body: &[u8], path_index: Option<&str>) -> Refused<Vec<Operation>> {
             return Err(malformed(&format!("expected field [create], [delete], [index] or [update] but found [{action}]")));
         }
         if action == "update" {
-            return Err(Answer::not_modelled("the action update of _bulk"));
+            return Err(FakeAnswer::not_modelled("the action update of _bulk"));
         }
         if let Some(name) = metadata.keys().find(|name| !matches!(name.as_str(), "_index" | "_id")) {
             let reason = format!("Action/metadata line [{number}] contains an unknown parameter [{name}]");
-            return Err(Answer::illegal_argument(reason));
+            return Err(FakeAnswer::illegal_argument(reason));
         }
         let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
         let (index, id) = (text("_index").or_else(|| path_index.map(str::to_owned)), text("_id"));
         let Some(index) = index else {
-            return Err(Answer::error(400, "action_request_validation_exception", "Validation Failed: 1: index is missing;"));
+            return Err(FakeAnswer::error(400, "action_request_validation_exception", "Validation Failed: 1: index is missing;"));
         };
         if let Some(id) = id.as_ref().filter(|id| id.len() > ID_LIMIT_BYTES) {
             let length = id.len();
             let reason = format!(
                 "Validation Failed: 1: id [{id}] is too long, must be no longer than {ID_LIMIT_BYTES} bytes but was: {length};"
             );
-            return Err(Answer::error(400, "action_request_validation_exception", reason));
+            return Err(FakeAnswer::error(400, "action_request_validation_exception", reason));
         }
         let source = match action.as_str() {
             "delete" => Vec::new(),
@@ -98,7 +98,7 @@ impl Cluster {
         let stream = self.data_streams.get(&index).cloned();
         if stream.is_some() && action != "create" {
             let reason = "only write ops with an op_type of create are allowed in data streams";
-            return Err(failed(&index, &id, &Answer::illegal_argument(reason)));
+            return Err(failed(&index, &id, &FakeAnswer::illegal_argument(reason)));
         }
         let target = stream.as_ref().and_then(|stream| stream.indices.last()).unwrap_or(&index).clone();
         let forgets = self.faults.forgets_ids();
@@ -110,7 +110,7 @@ impl Cluster {
             "create" if held.documents.contains_key(&id) && !forgets => {
                 let version = held.documents[&id].version;
                 let reason = format!("[{id}]: version conflict, document already exists (current version [{version}])");
-                return Err(failed(&target, &id, &Answer::error(409, "version_conflict_engine_exception", reason)));
+                return Err(failed(&target, &id, &FakeAnswer::error(409, "version_conflict_engine_exception", reason)));
             }
             "delete" => {
                 let found = held.forget(&id);
@@ -155,7 +155,7 @@ impl Cluster {
             let reason = format!(
                 "no such index [{name}] and [require_data_stream] request flag is [true] and [{name}] is not a data stream"
             );
-            return Err(Answer::error(404, "index_not_found_exception", reason));
+            return Err(FakeAnswer::error(404, "index_not_found_exception", reason));
         }
         if !self.indices.contains_key(name) {
             let index = Index { uuid: self.uuid(), created: now, mappings: json!({}), ..Index::default() };
@@ -170,7 +170,7 @@ impl Cluster {
         stream: &DataStream,
         id: &str,
         source: &[u8],
-        refusal: &Answer,
+        refusal: &FakeAnswer,
         now: Timestamp,
     ) -> Value {
         let index = match stream.failure_indices.last() {
@@ -210,10 +210,10 @@ impl Cluster {
     }
 }
 
-fn block(name: &str, index: &Index) -> Option<Answer> {
+fn block(name: &str, index: &Index) -> Option<FakeAnswer> {
     let set = |block: &str| index.settings.get(&format!("index.blocks.{block}")).is_some_and(|value| value == "true");
     let blocked = |status, what: &str| {
-        Some(Answer::error(status, "cluster_block_exception", format!("index [{name}] blocked by: [{what}];")))
+        Some(FakeAnswer::error(status, "cluster_block_exception", format!("index [{name}] blocked by: [{what}];")))
     };
     if set("read_only_allow_delete") {
         return blocked(
@@ -234,14 +234,14 @@ fn done(index: &str, id: &str, result: &str, version: u64, status: u16) -> Value
     })
 }
 
-fn failed(index: &str, id: &str, refusal: &Answer) -> Value {
+fn failed(index: &str, id: &str, refusal: &FakeAnswer) -> Value {
     json!({"_index": index, "_id": id, "status": refusal.status, "error": refusal.cause()})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Fault, Kind};
+    use crate::fault::{InjectedFault, InjectedKind};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const STREAM: &str = "logs-exchange.app-default";
@@ -262,11 +262,11 @@ mod tests {
         documents.iter().map(line).collect()
     }
 
-    fn send(cluster: &mut Cluster, body: &str) -> Answer {
-        cluster.answer(&Call::new("POST", "/_bulk?require_data_stream=true", body.as_bytes().to_vec()), NOW)
+    fn send(cluster: &mut Cluster, body: &str) -> FakeAnswer {
+        cluster.answer(&ReceivedCall::new("POST", "/_bulk?require_data_stream=true", body.as_bytes().to_vec()), NOW)
     }
 
-    fn statuses(answer: &Answer) -> Vec<u64> {
+    fn statuses(answer: &FakeAnswer) -> Vec<u64> {
         answer.body["items"].as_array().unwrap().iter().map(|item| item["create"]["status"].as_u64().unwrap()).collect()
     }
 
@@ -290,9 +290,9 @@ mod tests {
         // After replacements and deletions in a plain index, the bytes of the remaining documents.
         let plain =
             "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"index\":{\"_id\":\"1\"}}\n{\"a\":12}\n{\"index\":{\"_id\":\"2\"}}\n{}\n";
-        cluster.answer(&Call::new("POST", "/plain/_bulk", plain.into()), NOW);
+        cluster.answer(&ReceivedCall::new("POST", "/plain/_bulk", plain.into()), NOW);
         assert_eq!(cluster.indices["plain"].size(), 10);
-        cluster.answer(&Call::new("POST", "/plain/_bulk", "{\"delete\":{\"_id\":\"2\"}}\n".into()), NOW);
+        cluster.answer(&ReceivedCall::new("POST", "/plain/_bulk", "{\"delete\":{\"_id\":\"2\"}}\n".into()), NOW);
         assert_eq!(cluster.indices["plain"].size(), 8);
     }
 
@@ -348,17 +348,17 @@ mod tests {
         }
         assert!(cluster.indices.is_empty());
         let written = "{\"index\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n{}\n";
-        let answer = cluster.answer(&Call::new("POST", "/_bulk", written.as_bytes().to_vec()), NOW);
+        let answer = cluster.answer(&ReceivedCall::new("POST", "/_bulk", written.as_bytes().to_vec()), NOW);
         assert_eq!(answer.body["items"][0]["index"]["error"]["type"], "illegal_argument_exception");
     }
 
     #[test]
     fn faults_befall_items_or_whole_requests() {
         let mut cluster = cluster(json!({}), false);
-        cluster.faults.add(Fault::new(Kind::busy_items(1.0)).times(1));
+        cluster.faults.add(InjectedFault::new(InjectedKind::busy_items(1.0)).times(1));
         assert_eq!(statuses(&send(&mut cluster, &lines(&[("1", DOCUMENT), ("2", DOCUMENT)]))), [429, 429]);
         assert_eq!(statuses(&send(&mut cluster, &lines(&[("1", DOCUMENT), ("2", DOCUMENT)]))), [201, 201]);
-        cluster.faults.add(Fault::new(Kind::ForgetsIds));
+        cluster.faults.add(InjectedFault::new(InjectedKind::ForgetsIds));
         assert_eq!(statuses(&send(&mut cluster, &lines(&[("1", DOCUMENT)]))), [201]);
         assert_eq!(cluster.indices.values().next().unwrap().documents.len(), 3);
     }
@@ -367,7 +367,8 @@ mod tests {
     fn a_filter_path_leaves_what_it_names() {
         let mut cluster = cluster(json!({}), false);
         let body = lines(&[("1", DOCUMENT), ("1", DOCUMENT)]).into_bytes();
-        let answer = cluster.answer(&Call::new("POST", "/_bulk?filter_path=errors,items.*.status,items.*.error.type", body), NOW);
+        let answer =
+            cluster.answer(&ReceivedCall::new("POST", "/_bulk?filter_path=errors,items.*.status,items.*.error.type", body), NOW);
         let conflict = json!({"create": {"status": 409, "error": {"type": "version_conflict_engine_exception"}}});
         assert_eq!(answer.body, json!({"errors": true, "items": [{"create": {"status": 201}}, conflict]}));
     }

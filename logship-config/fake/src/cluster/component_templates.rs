@@ -5,48 +5,48 @@ use serde_json::{Value, json};
 
 use super::{Cluster, compose};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
 impl Cluster {
-    pub(super) fn get_component_templates(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_component_templates(&self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.component_templates.iter().filter(|(name, _)| pattern::listed(names, name)).collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(format!("component template matching [{names}] not found")));
+            return Err(FakeAnswer::missing(format!("component template matching [{names}] not found")));
         }
         let found: Vec<_> = found.iter().map(|(name, template)| json!({"name": name, "component_template": template})).collect();
-        Ok(Answer::ok(json!({"component_templates": found})))
+        Ok(FakeAnswer::ok(json!({"component_templates": found})))
     }
 
-    pub(super) fn put_component_template(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_component_template(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let mut body = call.required_json()?;
         super::rules::no_nulls("component_template", &body)?;
         let strict =
-            |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [component_template] {reason}"));
+            |reason: String| FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [component_template] {reason}"));
         let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;
         if let Some(unknown) = compose::unknown(sections, &["template", "version", "_meta", "deprecated"]) {
             return Err(strict(format!("unknown field [{unknown}]")));
         }
         if !body["template"].is_object() {
-            return Err(Answer::illegal_argument("Required [template]"));
+            return Err(FakeAnswer::illegal_argument("Required [template]"));
         }
         if call.flag("create")? == Some(true) && self.component_templates.contains_key(name) {
-            return Err(Answer::illegal_argument(format!("component template [{name}] already exists")));
+            return Err(FakeAnswer::illegal_argument(format!("component template [{name}] already exists")));
         }
         super::rules::template(&body["template"])?;
         body["template"] = compose::spelled(body["template"].take());
         let created = self.component_templates.get(name).and_then(|held| held["created_date_millis"].as_i64());
         let body = compose::dated(body, created.unwrap_or(now.as_millisecond()), now.as_millisecond());
         self.component_templates.insert(name.to_owned(), body);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_component_templates(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_component_templates(&mut self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.component_templates.keys().filter(|name| pattern::listed(names, name)).cloned().collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(names.to_owned()));
+            return Err(FakeAnswer::missing(names.to_owned()));
         }
         let uses = |body: &Value| {
             let composed = body["composed_of"].as_array().into_iter().flatten();
@@ -58,9 +58,9 @@ impl Cluster {
                 "component templates [{names}] cannot be removed as they are still in use by index templates [{}]",
                 users.join(", ")
             );
-            return Err(Answer::illegal_argument(reason));
+            return Err(FakeAnswer::illegal_argument(reason));
         }
         self.component_templates.retain(|name, _| !found.contains(name));
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 }

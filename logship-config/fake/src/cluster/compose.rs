@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Cluster, settings};
-use crate::answer::{Answer, Refused};
+use crate::answer::{FakeAnswer, Refused};
 
 /// Puts `more` over `there`, object by object.
 pub fn merge(there: &mut Value, more: &Value) {
@@ -98,7 +98,7 @@ pub fn strict(body: &Value, parser: &str, known: &[&str]) -> Refused<()> {
     match body.as_object().and_then(|body| unknown(body, known)) {
         None => Ok(()),
         Some(unknown) => {
-            Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [{parser}] unknown field [{unknown}]")))
+            Err(FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [{parser}] unknown field [{unknown}]")))
         }
     }
 }

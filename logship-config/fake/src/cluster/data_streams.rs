@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 
 use super::{Cluster, DataStream, Index, compose};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
 impl Cluster {
-    pub(super) fn get_data_streams(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_data_streams(&self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.data_streams.iter().filter(|(name, _)| pattern::listed(names, name)).collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::index_not_found(names));
+            return Err(FakeAnswer::index_not_found(names));
         }
         let told = found.iter().map(|(name, stream)| self.describe_data_stream(name, stream));
-        Ok(Answer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
+        Ok(FakeAnswer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
     }
 
     fn describe_data_stream(&self, name: &str, stream: &DataStream) -> Value {
@@ -65,23 +65,23 @@ impl Cluster {
         told
     }
 
-    pub(super) fn create_data_stream(&mut self, name: &str, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn create_data_stream(&mut self, name: &str, now: Timestamp) -> Refused<FakeAnswer> {
         if self.data_streams.contains_key(name) {
             let reason = format!("data_stream [{name}] already exists");
-            return Err(Answer::error(400, "resource_already_exists_exception", reason));
+            return Err(FakeAnswer::error(400, "resource_already_exists_exception", reason));
         }
         if name != name.to_lowercase() {
-            return Err(Answer::illegal_argument(format!("data_stream [{name}] must be lowercase")));
+            return Err(FakeAnswer::illegal_argument(format!("data_stream [{name}] must be lowercase")));
         }
         let body = match self.template_for(name) {
             Some((_, body)) if body.get("data_stream").is_some() => body.clone(),
             Some((template, _)) => {
                 let reason = format!("matching index template [{template}] for data stream [{name}] has no data stream template");
-                return Err(Answer::illegal_argument(reason));
+                return Err(FakeAnswer::illegal_argument(reason));
             }
             None => {
                 let reason = format!("no matching index template found for data stream [{name}]");
-                return Err(Answer::illegal_argument(reason));
+                return Err(FakeAnswer::illegal_argument(reason));
             }
         };
         let composed = self.compose(&body);
@@ -97,7 +97,7 @@ impl Cluster {
         };
         self.data_streams.insert(name.to_owned(), stream);
         self.roll(name, now);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// Creates the next backing index of a data stream and returns its name.
@@ -136,25 +136,25 @@ impl Cluster {
         index
     }
 
-    pub(super) fn delete_data_streams(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_data_streams(&mut self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.data_streams.keys().filter(|name| pattern::listed(names, name)).cloned().collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::index_not_found(names));
+            return Err(FakeAnswer::index_not_found(names));
         }
         for name in &found {
             self.data_streams.remove(name);
             self.indices.retain(|_, index| index.data_stream.as_ref() != Some(name));
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// The names that a list of patterns finds.
     fn streams_of(&self, names: &str) -> Refused<Vec<String>> {
         let found: Vec<_> = self.data_streams.keys().filter(|name| pattern::listed(names, name)).cloned().collect();
-        if found.is_empty() && !names.contains('*') { Err(Answer::index_not_found(names)) } else { Ok(found) }
+        if found.is_empty() && !names.contains('*') { Err(FakeAnswer::index_not_found(names)) } else { Ok(found) }
     }
 
-    pub(super) fn get_stream_lifecycle(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_stream_lifecycle(&self, names: &str) -> Refused<FakeAnswer> {
         let told = self.streams_of(names)?.into_iter().map(|name| {
             let lifecycle = &self.data_streams[&name].lifecycle;
             let mut told = json!({"name": name});
@@ -163,42 +163,42 @@ impl Cluster {
             }
             told
         });
-        Ok(Answer::ok(json!({"data_streams": told.collect::<Vec<_>>(), "global_retention": {}})))
+        Ok(FakeAnswer::ok(json!({"data_streams": told.collect::<Vec<_>>(), "global_retention": {}})))
     }
 
-    pub(super) fn put_stream_lifecycle(&mut self, names: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn put_stream_lifecycle(&mut self, names: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         compose::strict_lifecycle(&body)?;
         if body["data_retention"].as_str().is_some_and(|kept| super::units::duration(kept).is_none()) {
-            return Err(Answer::illegal_argument("failed to parse setting [data_retention] as a time value"));
+            return Err(FakeAnswer::illegal_argument("failed to parse setting [data_retention] as a time value"));
         }
         for name in self.streams_of(names)? {
             if let Some(stream) = self.data_streams.get_mut(&name) {
                 stream.lifecycle = Some(compose::lifecycle(&body));
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_stream_lifecycle(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_stream_lifecycle(&mut self, names: &str) -> Refused<FakeAnswer> {
         for name in self.streams_of(names)? {
             if let Some(stream) = self.data_streams.get_mut(&name) {
                 stream.lifecycle = None;
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn get_stream_options(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_stream_options(&self, names: &str) -> Refused<FakeAnswer> {
         let told = self.streams_of(names)?.into_iter().map(|name| match &self.data_streams[&name].options {
             Some(options) => json!({"name": name, "options": {"failure_store": options}}),
             None => json!({"name": name}),
         });
-        Ok(Answer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
+        Ok(FakeAnswer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
     }
 
     /// `Null` takes the options away.
-    pub(super) fn set_stream_options(&mut self, names: &str, body: &Value) -> Refused<Answer> {
+    pub(super) fn set_stream_options(&mut self, names: &str, body: &Value) -> Refused<FakeAnswer> {
         compose::strict(body, "put_data_stream_options_request", &["failure_store"])?;
         compose::strict_failure_store(&body["failure_store"])?;
         let options = &body["failure_store"];
@@ -209,11 +209,11 @@ impl Cluster {
                 stream.options = options.clone();
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// Settings or mappings of the stream itself (`part`), and what its next index gets.
-    pub(super) fn get_stream_part(&self, names: &str, part: &str) -> Refused<Answer> {
+    pub(super) fn get_stream_part(&self, names: &str, part: &str) -> Refused<FakeAnswer> {
         let told = self.streams_of(names)?.into_iter().map(|name| {
             let stream = &self.data_streams[&name];
             let composed = self.template_for(&name).map(|(_, template)| self.compose(template)).unwrap_or_default();
@@ -222,10 +222,10 @@ impl Cluster {
             compose::merge(&mut effective, own);
             json!({"name": name, part: own, format!("effective_{part}"): effective})
         });
-        Ok(Answer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
+        Ok(FakeAnswer::ok(json!({"data_streams": told.collect::<Vec<_>>()})))
     }
 
-    pub(super) fn put_stream_part(&mut self, names: &str, part: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn put_stream_part(&mut self, names: &str, part: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let given = call.required_json()?;
         let found = self.streams_of(names)?;
         for name in &found {
@@ -245,7 +245,7 @@ impl Cluster {
         Ok(answer)
     }
 
-    pub(super) fn stream_stats(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn stream_stats(&self, names: &str) -> Refused<FakeAnswer> {
         let found = self.streams_of(names)?;
         let size = |stream: &DataStream| -> u64 {
             stream.indices.iter().filter_map(|index| self.indices.get(index)).map(Index::size).sum()
@@ -261,23 +261,23 @@ impl Cluster {
             .collect();
         let backing: usize = found.iter().map(|name| self.data_streams[name].indices.len()).sum();
         let bytes: u64 = found.iter().map(|name| size(&self.data_streams[name])).sum();
-        Ok(Answer::ok(json!({
+        Ok(FakeAnswer::ok(json!({
             "_shards": {"total": backing, "successful": backing, "failed": 0}, "data_stream_count": found.len(),
             "backing_indices": backing, "total_store_size_bytes": bytes, "data_streams": told,
         })))
     }
 
     /// `POST /{target}/_rollover` of a data stream, or of its failure store.
-    pub(super) fn rollover(&mut self, target: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn rollover(&mut self, target: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let (name, failures) = match target.strip_suffix("::failures") {
             Some(name) => (name, true),
             None => (target, false),
         };
         let Some(stream) = self.data_streams.get(name) else {
-            return Err(Answer::illegal_argument(format!("rollover target [{target}] does not exist")));
+            return Err(FakeAnswer::illegal_argument(format!("rollover target [{target}] does not exist")));
         };
         if !call.json()?["conditions"].is_null() {
-            return Err(Answer::not_modelled("conditions of a rollover"));
+            return Err(FakeAnswer::not_modelled("conditions of a rollover"));
         }
         let dry_run = call.flag("dry_run")? == Some(true);
         let old = if failures { stream.failure_indices.last() } else { stream.indices.last() }.cloned();
@@ -286,7 +286,7 @@ impl Cluster {
             (false, true) => self.roll_failures(name, now),
             (false, false) => self.roll(name, now),
         };
-        Ok(Answer::ok(json!({
+        Ok(FakeAnswer::ok(json!({
             "acknowledged": !dry_run, "shards_acknowledged": !dry_run, "old_index": old.unwrap_or_default(), "new_index": new,
             "rolled_over": !dry_run, "dry_run": dry_run, "lazy": false, "conditions": {},
         })))
@@ -303,7 +303,7 @@ impl Cluster {
         index
     }
 
-    pub(super) fn modify_streams(&mut self, call: &Call) -> Refused<Answer> {
+    pub(super) fn modify_streams(&mut self, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         for action in body["actions"].as_array().into_iter().flatten() {
             let (what, arguments) = action
@@ -314,10 +314,10 @@ impl Cluster {
             let text = |key: &str| arguments[key].as_str().unwrap_or_default().to_owned();
             let (name, index) = (text("data_stream"), text("index"));
             if !self.indices.contains_key(&index) {
-                return Err(Answer::index_not_found(&index));
+                return Err(FakeAnswer::index_not_found(&index));
             }
             let Some(stream) = self.data_streams.get_mut(&name) else {
-                return Err(Answer::illegal_argument(format!("data stream [{name}] not found")));
+                return Err(FakeAnswer::illegal_argument(format!("data stream [{name}] not found")));
             };
             match what {
                 "add_backing_index" => {
@@ -330,7 +330,7 @@ impl Cluster {
                     let reason = format!(
                         "cannot remove backing index [{index}] of data stream [{name}] because it is the write index of the data stream"
                     );
-                    return Err(Answer::illegal_argument(reason));
+                    return Err(FakeAnswer::illegal_argument(reason));
                 }
                 "remove_backing_index" => {
                     stream.indices.retain(|held| *held != index);
@@ -338,9 +338,9 @@ impl Cluster {
                         held.data_stream = None;
                     }
                 }
-                other => return Err(Answer::not_modelled(&format!("the action {other}"))),
+                other => return Err(FakeAnswer::not_modelled(&format!("the action {other}"))),
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Cluster, compose};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
@@ -28,33 +28,33 @@ fn patterns(template: &Value) -> impl Iterator<Item = &str> {
 }
 
 impl Cluster {
-    pub(super) fn get_index_templates(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_index_templates(&self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.index_templates.iter().filter(|(name, _)| pattern::listed(names, name)).collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(format!("index template matching [{names}] not found")));
+            return Err(FakeAnswer::missing(format!("index template matching [{names}] not found")));
         }
         let found: Vec<_> = found.iter().map(|(name, template)| json!({"name": name, "index_template": template})).collect();
-        Ok(Answer::ok(json!({"index_templates": found})))
+        Ok(FakeAnswer::ok(json!({"index_templates": found})))
     }
 
-    pub(super) fn has_index_template(&self, names: &str) -> Answer {
+    pub(super) fn has_index_template(&self, names: &str) -> FakeAnswer {
         let found = self.index_templates.keys().any(|name| pattern::listed(names, name));
-        Answer { status: if found { 200 } else { 404 }, body: Value::Null }
+        FakeAnswer { status: if found { 200 } else { 404 }, body: Value::Null }
     }
 
-    pub(super) fn put_index_template(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_index_template(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         super::rules::no_nulls("index_template", &body)?;
         let body = self.read_index_template(name, body)?;
         if call.flag("create")? == Some(true) && self.index_templates.contains_key(name) {
-            return Err(Answer::illegal_argument(format!("index template [{name}] already exists")));
+            return Err(FakeAnswer::illegal_argument(format!("index template [{name}] already exists")));
         }
         let priority = body["priority"].as_u64().unwrap_or(0);
         for (other, held) in self.index_templates.iter().filter(|(other, _)| *other != name) {
             let same = held["priority"].as_u64().unwrap_or(0) == priority;
             if same && patterns(&body).any(|one| patterns(held).any(|two| pattern::overlap(one, two))) {
                 let list = |template: &Value| patterns(template).collect::<Vec<_>>().join(", ");
-                return Err(Answer::illegal_argument(format!(
+                return Err(FakeAnswer::illegal_argument(format!(
                     "index template [{name}] has index patterns [{}] matching patterns from existing templates [{other}] with patterns \
                      ({other} => [{}]) that have the same priority [{priority}], multiple index templates may not match during index \
                      creation, please use a different priority",
@@ -66,12 +66,13 @@ impl Cluster {
         let created = self.index_templates.get(name).and_then(|held| held["created_date_millis"].as_i64());
         let body = compose::dated(body, created.unwrap_or(now.as_millisecond()), now.as_millisecond());
         self.index_templates.insert(name.to_owned(), body);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// The body as stored and returned.
     fn read_index_template(&self, name: &str, mut body: Value) -> Refused<Value> {
-        let strict = |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [index_template] {reason}"));
+        let strict =
+            |reason: String| FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [index_template] {reason}"));
         let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;
         if let Some(unknown) = compose::unknown(sections, &KEYS) {
             return Err(strict(format!("unknown field [{unknown}]")));
@@ -80,7 +81,7 @@ impl Cluster {
             body["index_patterns"] = json!([pattern]);
         }
         if patterns(&body).next().is_none() {
-            return Err(Answer::illegal_argument("Required [index_patterns]"));
+            return Err(FakeAnswer::illegal_argument("Required [index_patterns]"));
         }
         let optional: Vec<&str> =
             body["ignore_missing_component_templates"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -90,7 +91,7 @@ impl Cluster {
         if !missing.is_empty() {
             let reason =
                 format!("index template [{name}] specifies component templates [{}] that do not exist", missing.join(", "));
-            return Err(Answer::error(
+            return Err(FakeAnswer::error(
                 400,
                 "invalid_index_template_exception",
                 format!("index_template [{name}] invalid, cause [{reason}]"),
@@ -113,7 +114,7 @@ impl Cluster {
         if let Some(policy) = self.compose(&body)["settings"]["index"]["lifecycle"]["name"].as_str()
             && policy.is_empty()
         {
-            return Err(Answer::illegal_argument("index.lifecycle.name is empty"));
+            return Err(FakeAnswer::illegal_argument("index.lifecycle.name is empty"));
         }
         if body["composed_of"].is_null() {
             body["composed_of"] = json!([]);
@@ -124,10 +125,10 @@ impl Cluster {
         Ok(body)
     }
 
-    pub(super) fn delete_index_templates(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_index_templates(&mut self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.index_templates.keys().filter(|name| pattern::listed(names, name)).cloned().collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::error(404, "index_template_missing_exception", format!("index_template [{names}] missing")));
+            return Err(FakeAnswer::error(404, "index_template_missing_exception", format!("index_template [{names}] missing")));
         }
         let describes = |stream: &str, template: &Value| patterns(template).any(|pattern| pattern::matches(pattern, stream));
         // A stream that another template describes too can do without.
@@ -142,14 +143,14 @@ impl Cluster {
                 found.join(", "),
                 streams.join(", ")
             );
-            return Err(Answer::illegal_argument(reason));
+            return Err(FakeAnswer::illegal_argument(reason));
         }
         self.index_templates.retain(|name, _| !found.contains(name));
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// The settings and mappings of a new index with this name, or of the template in the body.
-    pub(super) fn simulate_template(&self, body: Value) -> Refused<Answer> {
+    pub(super) fn simulate_template(&self, body: Value) -> Refused<FakeAnswer> {
         let body = self.read_index_template("simulated", body)?;
         let overlapping = self
             .index_templates
@@ -157,13 +158,13 @@ impl Cluster {
             .filter(|(_, held)| patterns(&body).any(|one| patterns(held).any(|two| pattern::overlap(one, two))));
         let overlapping: Vec<_> =
             overlapping.map(|(name, held)| json!({"name": name, "index_patterns": held["index_patterns"]})).collect();
-        Ok(Answer::ok(json!({"template": self.compose(&body), "overlapping": overlapping})))
+        Ok(FakeAnswer::ok(json!({"template": self.compose(&body), "overlapping": overlapping})))
     }
 
-    pub(super) fn simulate_index(&self, name: &str) -> Answer {
+    pub(super) fn simulate_index(&self, name: &str) -> FakeAnswer {
         match self.template_for(name) {
-            Some((_, body)) => Answer::ok(json!({"template": self.compose(body), "overlapping": []})),
-            None => Answer::ok(json!({"overlapping": []})),
+            Some((_, body)) => FakeAnswer::ok(json!({"template": self.compose(body), "overlapping": []})),
+            None => FakeAnswer::ok(json!({"overlapping": []})),
         }
     }
 

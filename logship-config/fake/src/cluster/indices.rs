@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Index, settings};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
@@ -26,7 +26,7 @@ impl Cluster {
                 self.indices.iter().filter(|(_, index)| index.aliases.contains_key(name)).map(|(index, _)| index.clone()),
             );
             if found.len() == before && !name.contains('*') && name != "_all" {
-                return Err(Answer::index_not_found(name));
+                return Err(FakeAnswer::index_not_found(name));
             }
         }
         found.sort();
@@ -34,13 +34,13 @@ impl Cluster {
         Ok(found)
     }
 
-    pub(super) fn create_index(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn create_index(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         if self.indices.contains_key(name) || self.data_streams.contains_key(name) {
             let reason = format!("index [{name}/fake] already exists");
-            return Err(Answer::error(400, "resource_already_exists_exception", reason));
+            return Err(FakeAnswer::error(400, "resource_already_exists_exception", reason));
         }
         if name != name.to_lowercase() {
-            return Err(Answer::error(
+            return Err(FakeAnswer::error(
                 400,
                 "invalid_index_name_exception",
                 format!("Invalid index name [{name}], must be lowercase"),
@@ -58,12 +58,12 @@ impl Cluster {
         let aliases = body["aliases"].as_object().cloned().unwrap_or_default();
         let uuid = self.uuid();
         self.indices.insert(name.to_owned(), Index { uuid, created: now, settings: flat, mappings, aliases, ..Index::default() });
-        Ok(Answer::ok(json!({"acknowledged": true, "shards_acknowledged": true, "index": name})))
+        Ok(FakeAnswer::ok(json!({"acknowledged": true, "shards_acknowledged": true, "index": name})))
     }
 
-    pub(super) fn delete_indices(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_indices(&mut self, names: &str) -> Refused<FakeAnswer> {
         if names.contains('*') || names == "_all" {
-            return Err(Answer::illegal_argument("Wildcard expressions or all indices are not allowed"));
+            return Err(FakeAnswer::illegal_argument("Wildcard expressions or all indices are not allowed"));
         }
         let found = self.resolve(names)?;
         for name in &found {
@@ -72,7 +72,7 @@ impl Cluster {
             if let Some((stream, held)) = stream
                 && held.indices.last() == Some(name)
             {
-                return Err(Answer::illegal_argument(format!(
+                return Err(FakeAnswer::illegal_argument(format!(
                     "index [{name}] is the write index for data stream [{stream}] and cannot be deleted"
                 )));
             }
@@ -84,15 +84,15 @@ impl Cluster {
                 stream.failure_indices.retain(|index| index != name);
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn count(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn count(&self, names: &str) -> Refused<FakeAnswer> {
         let count: u64 = self.resolve(names)?.iter().map(|name| self.indices[name].document_count()).sum();
-        Ok(Answer::ok(json!({"count": count, "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0}})))
+        Ok(FakeAnswer::ok(json!({"count": count, "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0}})))
     }
 
-    pub(super) fn stats(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn stats(&self, names: &str) -> Refused<FakeAnswer> {
         let mut told = json!({});
         for name in self.resolve(names)? {
             let index = &self.indices[&name];
@@ -111,10 +111,10 @@ impl Cluster {
                 "total": of(copies),
             });
         }
-        Ok(Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}, "indices": told})))
+        Ok(FakeAnswer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}, "indices": told})))
     }
 
-    pub(super) fn get_index_settings(&self, names: &str, wanted: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn get_index_settings(&self, names: &str, wanted: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let flat = call.flag("flat_settings")? == Some(true);
         let mut told = json!({});
         for name in self.resolve(names)? {
@@ -125,17 +125,17 @@ impl Cluster {
             held.retain(|setting, _| pattern::listed(wanted, setting));
             told[&name] = json!({"settings": if flat { json!(held) } else { settings::nested(&held) }});
         }
-        Ok(Answer::ok(told))
+        Ok(FakeAnswer::ok(told))
     }
 
-    pub(super) fn put_index_settings(&mut self, names: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn put_index_settings(&mut self, names: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         for name in self.resolve(names)? {
             if let Some(index) = self.indices.get_mut(&name) {
                 settings::flatten("index", &body, &mut index.settings);
             }
         }
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// Bytes that all indices take, copies counted.

@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Mode, indices::cell, settings};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 const DAY_MILLIS: i64 = 86_400_000;
 
 impl Cluster {
-    pub(super) fn get_cluster_settings(&self, call: &Call) -> Refused<Answer> {
+    pub(super) fn get_cluster_settings(&self, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let persistent = match call.flag("flat_settings")? {
             Some(true) => json!(self.settings),
             _ => settings::nested(&self.settings),
         };
-        Ok(Answer::ok(json!({"persistent": persistent, "transient": {}})))
+        Ok(FakeAnswer::ok(json!({"persistent": persistent, "transient": {}})))
     }
 
-    pub(super) fn put_cluster_settings(&mut self, call: &Call) -> Refused<Answer> {
+    pub(super) fn put_cluster_settings(&mut self, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         for level in ["persistent", "transient"] {
             let mut flat = BTreeMap::new();
@@ -33,11 +33,11 @@ impl Cluster {
             }
             self.settings.extend(flat.into_iter().map(|(name, value)| (name.trim_start_matches('.').to_owned(), value)));
         }
-        Ok(Answer::ok(json!({"acknowledged": true, "persistent": {}, "transient": {}})))
+        Ok(FakeAnswer::ok(json!({"acknowledged": true, "persistent": {}, "transient": {}})))
     }
 
     /// The part of the state that says what file-based settings hold.
-    pub(super) fn state(&self) -> Answer {
+    pub(super) fn state(&self) -> FakeAnswer {
         let mut handlers = json!({});
         for (handler, name) in &self.reserved {
             if !handlers[handler].is_object() {
@@ -51,10 +51,10 @@ impl Cluster {
         if !self.reserved.is_empty() {
             metadata["reserved_state"] = json!({"file_settings": {"version": 1, "handlers": handlers}});
         }
-        Answer::ok(json!({"cluster_name": self.name, "cluster_uuid": "ZmFrZS1lbGFzdGljc2VhcmNo", "metadata": metadata}))
+        FakeAnswer::ok(json!({"cluster_name": self.name, "cluster_uuid": "ZmFrZS1lbGFzdGljc2VhcmNo", "metadata": metadata}))
     }
 
-    pub(super) fn license(&self, now: Timestamp) -> Answer {
+    pub(super) fn license(&self, now: Timestamp) -> FakeAnswer {
         let kind = if self.mode == Mode::Enterprise { "enterprise" } else { "basic" };
         let mut license = json!({
             "status": "active", "uid": "00000000-0000-4000-8000-000000000000", "type": kind,
@@ -64,15 +64,15 @@ impl Cluster {
         if self.mode == Mode::Enterprise {
             license["expiry_date_in_millis"] = (now.as_millisecond() + 365 * DAY_MILLIS).into();
         }
-        Answer::ok(json!({"license": license}))
+        FakeAnswer::ok(json!({"license": license}))
     }
 
-    pub(super) fn lifecycle_status(&self) -> Answer {
-        Answer::ok(json!({"operation_mode": if self.lifecycle_running { "RUNNING" } else { "STOPPED" }}))
+    pub(super) fn lifecycle_status(&self) -> FakeAnswer {
+        FakeAnswer::ok(json!({"operation_mode": if self.lifecycle_running { "RUNNING" } else { "STOPPED" }}))
     }
 
     /// Disks and shards of each node. Data is spread evenly.
-    pub(super) fn nodes_stats(&self) -> Answer {
+    pub(super) fn nodes_stats(&self) -> FakeAnswer {
         let (stored, count) = (self.stored_bytes(), self.disks.len().max(1) as u64);
         let mut nodes = json!({});
         for (place, disk) in self.disks.iter().enumerate() {
@@ -85,20 +85,20 @@ impl Cluster {
                 },
             });
         }
-        Answer::ok(
+        FakeAnswer::ok(
             json!({"_nodes": {"total": count, "successful": count, "failed": 0}, "cluster_name": self.name, "nodes": nodes}),
         )
     }
 
-    pub(super) fn cat_health(&self, now: Timestamp) -> Answer {
-        Answer::ok(json!([{
+    pub(super) fn cat_health(&self, now: Timestamp) -> FakeAnswer {
+        FakeAnswer::ok(json!([{
             "epoch": cell(now.as_second()), "timestamp": now.strftime("%H:%M:%S").to_string(), "cluster": self.name,
             "status": self.health, "node.total": "1", "node.data": "1", "shards": cell(self.indices.len()),
         }]))
     }
 
-    pub(super) fn health_report(&self) -> Answer {
-        Answer::ok(json!({"status": self.health, "cluster_name": self.name, "indicators": {}}))
+    pub(super) fn health_report(&self) -> FakeAnswer {
+        FakeAnswer::ok(json!({"status": self.health, "cluster_name": self.name, "indicators": {}}))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 
 /// Where an index is in its policy.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
+pub struct LifecycleProgress {
     pub phase: String,
     pub action: String,
     pub step: String,
@@ -33,7 +33,7 @@ pub struct Progress {
 
 /// A failure on purpose of one step of one index.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct StepFailure {
     pub step: String,
     pub kind: String,
     pub reason: String,
@@ -119,7 +119,7 @@ impl Cluster {
         true
     }
 
-    fn fail(&mut self, name: &str, failure: &Failure, now: Timestamp) {
+    fn fail(&mut self, name: &str, failure: &StepFailure, now: Timestamp) {
         if let Some(progress) = self.indices.get_mut(name).and_then(|index| index.progress.as_mut()) {
             progress.failed_step = Some(failure.step.clone());
             progress.step = "ERROR".into();
@@ -131,10 +131,10 @@ impl Cluster {
     pub(super) fn stand(&mut self, name: &str, phase: &str, action: &str, step: &str, now: Timestamp) {
         let Some(index) = self.indices.get_mut(name) else { return };
         let old = index.progress.take();
-        let kept = |time: fn(&Progress) -> Timestamp, same: bool| old.as_ref().filter(|_| same).map_or(now, time);
+        let kept = |time: fn(&LifecycleProgress) -> Timestamp, same: bool| old.as_ref().filter(|_| same).map_or(now, time);
         let same_phase = old.as_ref().is_some_and(|old| old.phase == phase);
         let same_action = same_phase && old.as_ref().is_some_and(|old| old.action == action);
-        index.progress = Some(Progress {
+        index.progress = Some(LifecycleProgress {
             phase: phase.to_owned(),
             action: action.to_owned(),
             step: step.to_owned(),
@@ -155,12 +155,12 @@ impl Cluster {
         if let Some(progress) = self.indices.get_mut(name).and_then(|index| index.progress.as_mut()) {
             progress.definition = policy.body["phases"][phase].clone();
             (progress.version, progress.modified) = (policy.version, policy.modified);
-            let at_start = Progress { action: String::new(), ..progress.clone() };
+            let at_start = LifecycleProgress { action: String::new(), ..progress.clone() };
             self.next_action(name, &at_start, now);
         }
     }
 
-    fn next_action(&mut self, name: &str, at: &Progress, now: Timestamp) {
+    fn next_action(&mut self, name: &str, at: &LifecycleProgress, now: Timestamp) {
         let order = ordered_actions(&at.phase);
         let from = order.iter().position(|action| *action == at.action).map_or(0, |place| place + 1);
         match order[from..].iter().find(|action| at.definition["actions"].get(**action).is_some()) {
@@ -170,7 +170,7 @@ impl Cluster {
     }
 
     /// Does what the step does; false while it waits.
-    fn work(&mut self, name: &str, at: &Progress, now: Timestamp) -> bool {
+    fn work(&mut self, name: &str, at: &LifecycleProgress, now: Timestamp) -> bool {
         let arguments = &at.definition["actions"][&at.action];
         match at.action.as_str() {
             "rollover" => return self.try_rollover(name, arguments, now),

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::{Cluster, compose, lifecycle::step_of};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 impl Cluster {
-    pub(super) fn explain(&self, names: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn explain(&self, names: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let only_errors = call.flag("only_errors")? == Some(true);
         let only_managed = call.flag("only_managed")? == Some(true);
         let mut indices = json!({});
@@ -64,17 +64,17 @@ impl Cluster {
             }
             indices[&name] = told;
         }
-        Ok(Answer::ok(json!({"indices": indices})))
+        Ok(FakeAnswer::ok(json!({"indices": indices})))
     }
 
-    pub(super) fn retry(&mut self, names: &str, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn retry(&mut self, names: &str, now: Timestamp) -> Refused<FakeAnswer> {
         for name in self.resolve(names)? {
             let progress = self.indices[&name].progress.clone();
             let Some((progress, step)) = progress.and_then(|progress| Some((progress.clone(), progress.failed_step?))) else {
                 let reason = format!(
                     "cannot retry an action for an index [{name}] that has not encountered an error when running a Lifecycle Policy"
                 );
-                return Err(Answer::illegal_argument(reason));
+                return Err(FakeAnswer::illegal_argument(reason));
             };
             let (phase, action, retries) = (progress.phase, progress.action, progress.retries);
             self.stand(&name, &phase, &action, &step, now);
@@ -83,18 +83,18 @@ impl Cluster {
             }
         }
         self.tick(now);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn move_step(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn move_step(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         compose::strict(&body, "move_to_step_request", &["current_step", "next_step"])?;
         for key in ["current_step", "next_step"] {
             compose::strict(&body[key], "step_key", &["phase", "action", "name"])?;
         }
-        let Some(index) = self.indices.get(name) else { return Err(Answer::index_not_found(name)) };
+        let Some(index) = self.indices.get(name) else { return Err(FakeAnswer::index_not_found(name)) };
         let Some(policy) = index.policy().map(str::to_owned) else {
-            return Err(Answer::illegal_argument(format!("index [{name}] is not managed by ILM")));
+            return Err(FakeAnswer::illegal_argument(format!("index [{name}] is not managed by ILM")));
         };
         let at = index.progress.as_ref().map(|at| (at.phase.as_str(), at.action.as_str(), at.step.as_str()));
         let key = |key: &Value| -> (String, String, String) {
@@ -107,17 +107,17 @@ impl Cluster {
                 || "null".to_owned(),
                 |(phase, action, name)| format!("{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{name}\"}}"),
             );
-            return Err(Answer::illegal_argument(format!(
+            return Err(FakeAnswer::illegal_argument(format!(
                 "index [{name}] is not on current step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}], currently: [{present}]"
             )));
         }
         let (phase, action, step) = key(&body["next_step"]);
         let Some(held) = self.policies.get(&policy).cloned() else {
-            return Err(Answer::illegal_argument(format!("policy [{policy}] does not exist")));
+            return Err(FakeAnswer::illegal_argument(format!("policy [{policy}] does not exist")));
         };
         let definition = &held.body["phases"][&phase];
         if !definition.is_object() || !action.is_empty() && action != "complete" && definition["actions"].get(&action).is_none() {
-            return Err(Answer::illegal_argument(format!(
+            return Err(FakeAnswer::illegal_argument(format!(
                 "step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}] for index [{name}] with policy [{policy}] does not exist"
             )));
         }
@@ -127,17 +127,17 @@ impl Cluster {
             self.stand(name, &phase, &action, &step, now);
         }
         self.tick(now);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn remove_policy(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn remove_policy(&mut self, names: &str) -> Refused<FakeAnswer> {
         for name in self.resolve(names)? {
             if let Some(index) = self.indices.get_mut(&name) {
                 index.settings.retain(|setting, _| !setting.starts_with("index.lifecycle."));
                 index.progress = None;
             }
         }
-        Ok(Answer::ok(json!({"has_failures": false, "failed_indexes": []})))
+        Ok(FakeAnswer::ok(json!({"has_failures": false, "failed_indexes": []})))
     }
 }
 

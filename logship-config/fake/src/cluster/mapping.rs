@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::Index;
 use super::unique::Unique;
-use crate::answer::{Answer, Refused};
+use crate::answer::{FakeAnswer, Refused};
 
 /// The document, when the index's mapping takes it; new fields are in the mapping then.
 pub fn parse(index: &mut Index, id: &str, source: &[u8], in_data_stream: bool) -> Refused<Value> {
-    let refuse = |reason: String| Answer::error(400, "document_parsing_exception", reason);
+    let refuse = |reason: String| FakeAnswer::error(400, "document_parsing_exception", reason);
     let parsed: Value = serde_json::from_slice(source).map_err(|error| refuse(format!("failed to parse: {error}")))?;
     serde_json::from_slice::<Unique>(source).map_err(|error| refuse(format!("[1:1] {error}")))?;
     let Value::Object(members) = &parsed else {
@@ -49,7 +49,7 @@ fn take_field(mapping: &mut Value, path: &str, name: &str, value: &Value, dynami
             "strict" => {
                 let place = if path.is_empty() { "_doc" } else { path };
                 let reason = format!("mapping set to strict, dynamic introduction of [{first}] within [{place}] is not allowed");
-                Err(Answer::error(400, "strict_dynamic_mapping_exception", reason))
+                Err(FakeAnswer::error(400, "strict_dynamic_mapping_exception", reason))
             }
             _ => Ok(()),
         };
@@ -58,7 +58,7 @@ fn take_field(mapping: &mut Value, path: &str, name: &str, value: &Value, dynami
     if matches!(kind.as_str(), "flattened") {
         return keep(mapping, first, field);
     }
-    let refuse = |reason: String| Err(Answer::error(400, "document_parsing_exception", reason));
+    let refuse = |reason: String| Err(FakeAnswer::error(400, "document_parsing_exception", reason));
     match (is_object, kind.as_str()) {
         (true, "object" | "nested") => match rest {
             Some(rest) => take_field(&mut field, &full, rest, value, dynamic, id)?,

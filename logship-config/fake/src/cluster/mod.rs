@@ -29,13 +29,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    answer::Answer,
-    call::Call,
-    fault::{Delivery, Faults, Loss},
+    answer::FakeAnswer,
+    call::ReceivedCall,
+    fault::{Delivery, InjectedFaults, InjectedLoss},
     filter::filter,
 };
 
-pub use lifecycle::{Failure, Progress};
+pub use lifecycle::{LifecycleProgress, StepFailure};
 pub use policies::Policy;
 pub use snapshots::SnapshotPolicy;
 
@@ -77,7 +77,7 @@ pub struct Cluster {
     /// Whether index lifecycle management runs.
     pub lifecycle_running: bool,
     /// Failures on purpose of lifecycle steps, by index.
-    pub failures: BTreeMap<String, Failure>,
+    pub failures: BTreeMap<String, StepFailure>,
     /// Indices whose shards find no node of their tier.
     pub allocation_stuck: BTreeSet<String>,
     /// Data disks, one a node.
@@ -85,7 +85,7 @@ pub struct Cluster {
     /// What an `Authorization` header must be; `None`: no security.
     pub authorization: Option<String>,
     /// What befalls `_bulk` on purpose.
-    pub faults: Faults,
+    pub faults: InjectedFaults,
     /// Numbers for uuids: the same calls produce the same cluster.
     pub serial: u64,
 }
@@ -130,7 +130,7 @@ pub struct Index {
     pub rolled_over: Option<Timestamp>,
     pub closed: bool,
     /// Where it is in its lifecycle policy.
-    pub progress: Option<Progress>,
+    pub progress: Option<LifecycleProgress>,
     /// Additional bytes and documents, so that tests simulate a full disk.
     pub more_bytes: u64,
     pub more_documents: u64,
@@ -219,7 +219,7 @@ impl Default for Cluster {
             allocation_stuck: BTreeSet::new(),
             disks: vec![Disk { total: 100 << 30, used: 20 << 30 }],
             authorization: None,
-            faults: Faults::default(),
+            faults: InjectedFaults::default(),
             serial: 0,
         }
     }
@@ -227,15 +227,15 @@ impl Default for Cluster {
 
 impl Cluster {
     /// Answers one call at the time `now`.
-    pub fn answer(&mut self, call: &Call, now: Timestamp) -> Answer {
+    pub fn answer(&mut self, call: &ReceivedCall, now: Timestamp) -> FakeAnswer {
         self.answer_with_delivery(call, now).0
     }
 
     /// The same, and how the answer leaves when a fault befalls it.
-    pub(crate) fn answer_with_delivery(&mut self, call: &Call, now: Timestamp) -> (Answer, Delivery) {
+    pub(crate) fn answer_with_delivery(&mut self, call: &ReceivedCall, now: Timestamp) -> (FakeAnswer, Delivery) {
         let delivery = self.faults.begin(call);
         let mut answer = match self.faults.request(call) {
-            _ if delivery.loss == Loss::Request => Answer::ok(Value::Null),
+            _ if delivery.loss == InjectedLoss::Request => FakeAnswer::ok(Value::Null),
             Some(answer) => answer,
             None => self.route(call, now).unwrap_or_else(|refusal| refusal),
         };
@@ -245,9 +245,9 @@ impl Cluster {
         (answer, delivery)
     }
 
-    fn info(&self) -> Answer {
+    fn info(&self) -> FakeAnswer {
         let flavor = if self.mode == Mode::Serverless { "serverless" } else { "default" };
-        Answer::ok(json!({
+        FakeAnswer::ok(json!({
             "name": format!("{}-0", self.name), "cluster_name": self.name, "cluster_uuid": "ZmFrZS1lbGFzdGljc2VhcmNo",
             "version": {
                 "number": self.version, "build_flavor": flavor, "build_type": "docker", "build_hash": "0".repeat(40),
@@ -258,9 +258,9 @@ impl Cluster {
         }))
     }
 
-    fn health(&self) -> Answer {
+    fn health(&self) -> FakeAnswer {
         let shards = self.indices.len();
-        Answer::ok(json!({
+        FakeAnswer::ok(json!({
             "cluster_name": self.name, "status": self.health, "timed_out": false, "number_of_nodes": 1, "number_of_data_nodes": 1,
             "active_primary_shards": shards, "active_shards": shards, "relocating_shards": 0, "initializing_shards": 0,
             "unassigned_shards": 0, "unassigned_primary_shards": 0, "delayed_unassigned_shards": 0,

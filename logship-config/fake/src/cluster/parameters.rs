@@ -1,8 +1,8 @@
 //! Parameters that each API knows: Elasticsearch refuses any other by its name.
 
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 /// What every API takes ("Common options").
@@ -126,7 +126,7 @@ fn known(words: &[&str]) -> &'static [&'static str] {
 
 /// # Errors
 /// With the first parameter that the API does not know.
-pub fn check(call: &Call, segments: &[&str]) -> Refused<()> {
+pub fn check_parameters(call: &ReceivedCall, segments: &[&str]) -> Refused<()> {
     let words: Vec<&str> = segments
         .iter()
         .copied()
@@ -142,6 +142,8 @@ pub fn check(call: &Call, segments: &[&str]) -> Refused<()> {
     let known = known(&words);
     match call.query.keys().find(|name| ![COMMON, MASTER, known].concat().contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Answer::illegal_argument(format!("request [{}] contains unrecognized parameter: [{name}]", call.path))),
+        Some(name) => {
+            Err(FakeAnswer::illegal_argument(format!("request [{}] contains unrecognized parameter: [{name}]", call.path)))
+        }
     }
 }

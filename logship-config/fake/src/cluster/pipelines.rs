@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Cluster, compose};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
@@ -79,7 +79,7 @@ const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
 const COMMON: [&str; 5] = ["description", "if", "ignore_failure", "on_failure", "tag"];
 
 fn processors(holder: &Value) -> Refused<()> {
-    let parse = |reason: String| Answer::error(400, "parse_exception", reason);
+    let parse = |reason: String| FakeAnswer::error(400, "parse_exception", reason);
     for list in ["processors", "on_failure"] {
         for processor in holder[list].as_array().into_iter().flatten() {
             // A second key in a processor's object is read as another processor.
@@ -110,17 +110,17 @@ fn processors(holder: &Value) -> Refused<()> {
 const SCRIPT: [&str; 5] = ["id", "lang", "options", "params", "source"];
 
 impl Cluster {
-    pub(super) fn get_pipelines(&self, names: &str) -> Answer {
+    pub(super) fn get_pipelines(&self, names: &str) -> FakeAnswer {
         let found = self.pipelines.iter().filter(|(name, _)| pattern::listed(names, name));
         let found: Map<_, _> = found.map(|(name, body)| (name.clone(), body.clone())).collect();
         // Elasticsearch says 404 with an empty object where nothing of that name is.
         let status = if found.is_empty() && !names.contains('*') { 404 } else { 200 };
-        Answer { status, body: found.into() }
+        FakeAnswer { status, body: found.into() }
     }
 
-    pub(super) fn put_pipeline(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_pipeline(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
-        let parse = |reason: String| Answer::error(400, "parse_exception", reason);
+        let parse = |reason: String| FakeAnswer::error(400, "parse_exception", reason);
         let known = ["description", "processors", "on_failure", "version", "_meta", "deprecated", "field_access_pattern"];
         if let Some(unknown) = body.as_object().and_then(|body| compose::unknown(body, &known)) {
             return Err(parse(format!(
@@ -134,13 +134,13 @@ impl Cluster {
         let created = self.pipelines.get(name).and_then(|held| held["created_date_millis"].as_i64());
         let body = compose::dated(body, created.unwrap_or(now.as_millisecond()), now.as_millisecond());
         self.pipelines.insert(name.to_owned(), body);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_pipelines(&mut self, names: &str) -> Refused<Answer> {
+    pub(super) fn delete_pipelines(&mut self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.pipelines.keys().filter(|name| pattern::listed(names, name)).cloned().collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(format!("pipeline [{names}] is missing")));
+            return Err(FakeAnswer::missing(format!("pipeline [{names}] is missing")));
         }
         for name in &found {
             let users = |role: &str| -> Vec<&str> {
@@ -157,23 +157,23 @@ impl Cluster {
                 .collect();
             if !told.is_empty() {
                 let reason = format!("pipeline [{name}] cannot be deleted because it is {}", told.join(" and "));
-                return Err(Answer::illegal_argument(reason));
+                return Err(FakeAnswer::illegal_argument(reason));
             }
         }
         self.pipelines.retain(|name, _| !found.contains(name));
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// Returns documents unchanged. Processors are not modelled, and a pipeline with one is refused.
-    pub(super) fn simulate_pipeline(&self, name: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn simulate_pipeline(&self, name: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let Some(pipeline) = self.pipelines.get(name) else {
-            return Err(Answer::illegal_argument(format!("pipeline [{name}] does not exist")));
+            return Err(FakeAnswer::illegal_argument(format!("pipeline [{name}] does not exist")));
         };
         if pipeline["processors"].as_array().is_some_and(|processors| !processors.is_empty()) {
-            return Err(Answer::not_modelled("what processors do"));
+            return Err(FakeAnswer::not_modelled("what processors do"));
         }
         let body = call.required_json()?;
         let documents = body["docs"].as_array().into_iter().flatten().map(|document| json!({"doc": document}));
-        Ok(Answer::ok(json!({"docs": documents.collect::<Vec<Value>>()})))
+        Ok(FakeAnswer::ok(json!({"docs": documents.collect::<Vec<Value>>()})))
     }
 }

@@ -9,8 +9,8 @@ use super::{
     units,
 };
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
@@ -73,10 +73,10 @@ pub struct Policy {
 }
 
 impl Cluster {
-    pub(super) fn get_policies(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_policies(&self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.policies.iter().filter(|(name, _)| pattern::listed(names, name)).collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(format!("Lifecycle policy not found: {names}")));
+            return Err(FakeAnswer::missing(format!("Lifecycle policy not found: {names}")));
         }
         let answers = found.into_iter().map(|(name, policy)| {
             let told = json!({
@@ -85,7 +85,7 @@ impl Cluster {
             });
             (name.clone(), told)
         });
-        Ok(Answer::ok(answers.collect::<Map<_, _>>().into()))
+        Ok(FakeAnswer::ok(answers.collect::<Map<_, _>>().into()))
     }
 
     fn users_of_policy(&self, policy: &str) -> Value {
@@ -107,13 +107,14 @@ impl Cluster {
         })
     }
 
-    pub(super) fn put_policy(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_policy(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         if name.starts_with('_') || name.contains([',', ' ']) {
-            return Err(Answer::illegal_argument(format!("invalid policy name [{name}]: must not start with '_'")));
+            return Err(FakeAnswer::illegal_argument(format!("invalid policy name [{name}]: must not start with '_'")));
         }
         let body = call.required_json()?;
-        let strict =
-            |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [put_lifecycle_request] {reason}"));
+        let strict = |reason: String| {
+            FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [put_lifecycle_request] {reason}"))
+        };
         let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;
         if let Some(unknown) = sections.keys().find(|key| *key != "policy") {
             return Err(strict(format!("unknown field [{unknown}]")));
@@ -124,7 +125,7 @@ impl Cluster {
         let kept = self.read_policy(policy)?;
         let reserved = self.reserved.iter().any(|(handler, key)| handler == "ilm" && key == name);
         if reserved {
-            return Err(Answer::illegal_argument(format!(
+            return Err(FakeAnswer::illegal_argument(format!(
                 "Failed to process request [org.elasticsearch.xpack.core.ilm.action.PutLifecycleRequest] with errors: [[{name}] set as \
                  read-only by [file_settings]]"
             )));
@@ -132,27 +133,27 @@ impl Cluster {
         let version = self.policies.get(name).map_or(1, |held| held.version + 1);
         self.policies.insert(name.to_owned(), Policy { body: kept, version, modified: now });
         self.refresh_phases(name);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_policy(&mut self, name: &str) -> Refused<Answer> {
+    pub(super) fn delete_policy(&mut self, name: &str) -> Refused<FakeAnswer> {
         if !self.policies.contains_key(name) {
-            return Err(Answer::missing(format!("Lifecycle policy not found: {name}")));
+            return Err(FakeAnswer::missing(format!("Lifecycle policy not found: {name}")));
         }
         let users = &self.users_of_policy(name)["indices"];
         if users.as_array().is_some_and(|users| !users.is_empty()) {
             let list: Vec<_> = users.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let reason = format!("Cannot delete policy [{name}]. It is in use by one or more indices: [{}]", list.join(", "));
-            return Err(Answer::illegal_argument(reason));
+            return Err(FakeAnswer::illegal_argument(reason));
         }
         self.policies.remove(name);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
     /// The policy with the fields that Elasticsearch adds.
     fn read_policy(&self, policy: &Map<String, Value>) -> Refused<Value> {
         let strict =
-            |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [lifecycle_policy] {reason}"));
+            |reason: String| FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [lifecycle_policy] {reason}"));
         if let Some(unknown) = policy.keys().find(|key| !["phases", "_meta", "deprecated"].contains(&key.as_str())) {
             return Err(strict(format!("unknown field [{unknown}]")));
         }
@@ -161,29 +162,29 @@ impl Cluster {
         };
         let mut kept = json!({"phases": {}});
         if let Some(meta) = policy.get("_meta") {
-            types::check("lifecycle_policy", "_meta", meta, Type::Object)?;
+            types::check_type("lifecycle_policy", "_meta", meta, Type::Object)?;
             kept["_meta"] = meta.clone();
         }
-        let illegal = Answer::illegal_argument;
+        let illegal = FakeAnswer::illegal_argument;
         if let Some(deprecated) = policy.get("deprecated") {
-            types::check("lifecycle_policy", "deprecated", deprecated, Type::Boolean)?;
+            types::check_type("lifecycle_policy", "deprecated", deprecated, Type::Boolean)?;
         }
         for (name, phase) in phases {
             if !PHASES.contains(&name.as_str()) {
                 return Err(illegal(format!("Timeseries lifecycle does not support phase [{name}]")));
             }
-            types::check("phases", name, phase, Type::Object)?;
+            types::check_type("phases", name, phase, Type::Object)?;
             if phase.get("actions").is_none() {
                 return Err(strict("Required [actions]".into()));
             }
-            types::check("phase", "actions", &phase["actions"], Type::Object)?;
+            types::check_type("phase", "actions", &phase["actions"], Type::Object)?;
             if let Some(unknown) =
                 phase.as_object().and_then(|phase| phase.keys().find(|key| !["min_age", "actions"].contains(&key.as_str())))
             {
                 return Err(strict(format!("[phase] unknown field [{unknown}]")));
             }
             if let Some(age) = phase.get("min_age") {
-                types::check("phase", "min_age", age, Type::Duration)?;
+                types::check_type("phase", "min_age", age, Type::Duration)?;
             }
             let age = phase["min_age"].as_str().unwrap_or("0ms");
             let mut actions = Map::new();
@@ -210,13 +211,13 @@ impl Cluster {
             }
             kept["phases"][name] = json!({"min_age": age, "actions": actions});
         }
-        across_phases(&kept["phases"]).map_err(Answer::illegal_argument)?;
+        across_phases(&kept["phases"]).map_err(FakeAnswer::illegal_argument)?;
         Ok(kept)
     }
 
     fn read_action(&self, action: &str, given: &Value) -> Refused<Value> {
-        let strict = |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [{action}] {reason}"));
-        types::check(action, action, given, Type::Object)?;
+        let strict = |reason: String| FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [{action}] {reason}"));
+        types::check_type(action, action, given, Type::Object)?;
         let mut kept = given.clone();
         let Some(section) = kept.as_object_mut() else { return Ok(json!({})) };
         let (required, optional) = arguments(action).ok_or_else(|| strict("unknown action".into()))?;
@@ -230,20 +231,20 @@ impl Cluster {
             section.get(key).and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
         };
         for (key, value) in section.iter().filter(|(key, value)| *key != "priority" || !value.is_null()) {
-            types::check(action, key, value, argument_type(action, key))?;
+            types::check_type(action, key, value, argument_type(action, key))?;
         }
         for rules in ["include", "exclude", "require"].into_iter().filter(|_| action == "allocate") {
             for (key, value) in section.get(rules).and_then(Value::as_object).into_iter().flatten() {
-                types::check(action, key, value, Type::Text)?;
+                types::check_type(action, key, value, Type::Text)?;
             }
         }
-        bounds(action, section).map_err(Answer::illegal_argument)?;
+        bounds(action, section).map_err(FakeAnswer::illegal_argument)?;
         match action {
             "rollover" if !section.keys().any(|key| key.starts_with("max_")) => {
-                return Err(Answer::illegal_argument("At least one max_* rollover condition must be set."));
+                return Err(FakeAnswer::illegal_argument("At least one max_* rollover condition must be set."));
             }
             "searchable_snapshot" if self.mode != super::Mode::Enterprise => {
-                return Err(Answer::illegal_argument(
+                return Err(FakeAnswer::illegal_argument(
                     "policy [policy] defines the [searchable_snapshot] action but the current license is non-compliant for [searchable-snapshots]",
                 ));
             }

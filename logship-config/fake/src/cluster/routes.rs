@@ -5,27 +5,27 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Mode, bulk, parameters};
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 impl Cluster {
-    pub(super) fn route(&mut self, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn route(&mut self, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         if let Some(wanted) = &self.authorization
             && call.authorization.as_ref() != Some(wanted)
         {
             let reason = format!("unable to authenticate user for REST request [{}]", call.path);
-            return Err(Answer::error(401, "security_exception", reason));
+            return Err(FakeAnswer::error(401, "security_exception", reason));
         }
         self.tick(now);
         let segments = call.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        parameters::check(call, &segments)?;
+        parameters::check_parameters(call, &segments)?;
         if self.mode == Mode::Serverless
             && matches!(segments.as_slice(), ["_ilm" | "_slm" | "_license" | "_cluster" | "_nodes", ..])
         {
-            return Err(Answer::error(
+            return Err(FakeAnswer::error(
                 410,
                 "api_not_available_exception",
                 format!(
@@ -37,7 +37,7 @@ impl Cluster {
         let read_only = self.settings.iter().any(|(name, value)| name.starts_with("cluster.blocks.read_only") && value == "true");
         let changes = matches!(method, "PUT" | "DELETE") && segments.first() != Some(&"_cluster");
         if read_only && changes {
-            return Err(Answer::error(403, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];"));
+            return Err(FakeAnswer::error(403, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];"));
         }
         match (method, segments.as_slice()) {
             ("GET" | "HEAD", []) => Ok(self.info()),
@@ -55,7 +55,7 @@ impl Cluster {
         }
     }
 
-    fn route_streams(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+    fn route_streams(&mut self, method: &str, segments: &[&str], call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         match (method, segments) {
             ("GET", []) => self.get_data_streams("*"),
             ("GET", ["_stats"]) => self.stream_stats("*"),
@@ -72,11 +72,11 @@ impl Cluster {
             ("DELETE", [names, "_options"]) => self.set_stream_options(names, &Value::Null),
             ("GET", [names, part @ ("_settings" | "_mappings")]) => self.get_stream_part(names, &part[1..]),
             ("PUT", [names, part @ ("_settings" | "_mappings")]) => self.put_stream_part(names, &part[1..], call),
-            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+            _ => Err(FakeAnswer::not_modelled(&format!("{method} {}", call.path))),
         }
     }
 
-    fn route_templates(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+    fn route_templates(&mut self, method: &str, segments: &[&str], call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         match (method, segments) {
             ("GET", ["_index_template"]) => self.get_index_templates("*"),
             ("POST", ["_index_template", "_simulate"]) => self.simulate_template(call.required_json()?),
@@ -94,11 +94,11 @@ impl Cluster {
             ("PUT", ["_ingest", "pipeline", name]) => self.put_pipeline(name, call, now),
             ("DELETE", ["_ingest", "pipeline", names]) => self.delete_pipelines(names),
             ("GET" | "POST", ["_ingest", "pipeline", name, "_simulate"]) => self.simulate_pipeline(name, call),
-            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+            _ => Err(FakeAnswer::not_modelled(&format!("{method} {}", call.path))),
         }
     }
 
-    fn route_lifecycle(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+    fn route_lifecycle(&mut self, method: &str, segments: &[&str], call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         match (method, segments) {
             ("GET", ["_ilm", "policy"]) => self.get_policies("*"),
             ("GET", ["_ilm", "policy", names]) => self.get_policies(names),
@@ -107,7 +107,7 @@ impl Cluster {
             ("GET", ["_ilm", "status"]) => Ok(self.lifecycle_status()),
             ("POST", ["_ilm", run @ ("start" | "stop")]) => {
                 self.lifecycle_running = *run == "start";
-                Ok(Answer::acknowledged())
+                Ok(FakeAnswer::acknowledged())
             }
             ("POST", ["_ilm", "move", index]) => self.move_step(index, call, now),
             ("GET", [names, "_ilm", "explain"]) => self.explain(names, call, now),
@@ -127,11 +127,11 @@ impl Cluster {
             ("PUT" | "POST", ["_snapshot", repository, name]) => self.put_snapshot(repository, name, call, now),
             ("PUT", ["_snapshot", repository, name, "_clone", target]) => self.clone_snapshot(repository, name, target),
             ("DELETE", ["_snapshot", repository, name]) => self.delete_snapshot(repository, name),
-            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+            _ => Err(FakeAnswer::not_modelled(&format!("{method} {}", call.path))),
         }
     }
 
-    fn route_cluster(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+    fn route_cluster(&mut self, method: &str, segments: &[&str], call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         match (method, segments) {
             ("GET", ["_cluster", "health"]) => Ok(self.health()),
             ("GET", ["_cluster", "health", names]) => self.resolve(names).map(|_| self.health()),
@@ -142,11 +142,11 @@ impl Cluster {
             ("GET", ["_nodes", "stats"] | ["_nodes", "stats", _]) => Ok(self.nodes_stats()),
             ("GET", ["_cat", "health"]) => Ok(self.cat_health(now)),
             ("GET", ["_health_report"]) => Ok(self.health_report()),
-            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+            _ => Err(FakeAnswer::not_modelled(&format!("{method} {}", call.path))),
         }
     }
 
-    fn route_indices(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+    fn route_indices(&mut self, method: &str, segments: &[&str], call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         match (method, segments) {
             ("POST", [target, "_rollover"]) => self.rollover(target, call, now),
             ("GET", ["_stats", ..]) => self.stats("*"),
@@ -158,12 +158,14 @@ impl Cluster {
             ("GET" | "POST", ["_search"]) => self.search("*", call),
             ("GET" | "POST", [names, "_search"]) => self.search(names, call),
             ("POST" | "GET", ["_refresh"] | [_, "_refresh"]) => {
-                Ok(Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}})))
+                Ok(FakeAnswer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}})))
             }
             ("PUT", [name]) if !name.starts_with('_') => self.create_index(name, call, now),
             ("DELETE", [names]) if !names.starts_with('_') => self.delete_indices(names),
-            ("HEAD", [names]) => Ok(Answer { status: if self.resolve(names).is_ok() { 200 } else { 404 }, body: Value::Null }),
-            (method, _) => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+            ("HEAD", [names]) => {
+                Ok(FakeAnswer { status: if self.resolve(names).is_ok() { 200 } else { 404 }, body: Value::Null })
+            }
+            (method, _) => Err(FakeAnswer::not_modelled(&format!("{method} {}", call.path))),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{compose, settings, types, units};
-use crate::answer::{Answer, Refused};
+use crate::answer::{FakeAnswer, Refused};
 
 /// First steps of known index settings.
 const KNOWN: &[&str] = &[
@@ -134,7 +134,7 @@ pub fn no_nulls(parser: &str, body: &Value) -> Refused<()> {
         [(body, "_meta")].into_iter().chain(["settings", "mappings", "aliases"].map(|key| (&body["template"], key)))
     {
         if parent.get(key).is_some_and(Value::is_null) {
-            types::check(parser, key, &Value::Null, types::Type::Object)?;
+            types::check_type(parser, key, &Value::Null, types::Type::Object)?;
         }
     }
     Ok(())
@@ -151,7 +151,7 @@ pub fn template(inner: &Value) -> Refused<()> {
     }
     let mut flat = BTreeMap::new();
     settings::flatten("index", &inner["settings"], &mut flat);
-    let refuse = |reason: String| Err(Answer::illegal_argument(reason));
+    let refuse = |reason: String| Err(FakeAnswer::illegal_argument(reason));
     for (name, value) in &flat {
         let group = name.trim_start_matches("index.").split('.').next().unwrap_or_default();
         if !KNOWN.contains(&group) {
@@ -311,7 +311,7 @@ const TYPES: &[&str] = &[
 ];
 
 fn fields(mappings: &Value) -> Refused<()> {
-    let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
+    let parse = |reason: String| FakeAnswer::error(400, "mapper_parsing_exception", reason);
     let Some(root) = mappings.as_object() else { return Ok(()) };
     if let Some(unknown) = compose::unknown(root, MAPPING) {
         return Err(parse(format!("Root mapping definition has unsupported parameters:  [{unknown} : {}]", root[unknown])));
@@ -342,7 +342,7 @@ const DYNAMIC_TEMPLATE: &[&str] = &[
 ];
 
 fn properties(properties: &Value) -> Refused<()> {
-    let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
+    let parse = |reason: String| FakeAnswer::error(400, "mapper_parsing_exception", reason);
     for (name, field) in properties.as_object().into_iter().flatten() {
         let Some(parameters) = field.as_object() else {
             return Err(parse(format!("Expected map for property [fields] on field [{name}] but got a class java.lang.String")));

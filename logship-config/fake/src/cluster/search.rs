@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::Cluster;
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
 };
 
 const DEFAULT_SIZE: u64 = 10;
@@ -14,10 +14,12 @@ const DEFAULT_SIZE: u64 = 10;
 const LARGEST_WINDOW: u64 = 10_000;
 
 impl Cluster {
-    pub(super) fn search(&self, names: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn search(&self, names: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.json()?;
         let number = |key: &str, default: u64| match call.query.get(key) {
-            Some(text) => text.parse().map_err(|_| Answer::illegal_argument(format!("Failed to parse int parameter [{key}]"))),
+            Some(text) => {
+                text.parse().map_err(|_| FakeAnswer::illegal_argument(format!("Failed to parse int parameter [{key}]")))
+            }
             None => Ok(body[key].as_u64().unwrap_or(default)),
         };
         let (from, size) = (number("from", 0)?, number("size", DEFAULT_SIZE)?);
@@ -26,7 +28,7 @@ impl Cluster {
                 "Result window is too large, from + size must be less than or equal to: [{LARGEST_WINDOW}] but was [{}]",
                 from + size
             );
-            return Err(Answer::illegal_argument(reason));
+            return Err(FakeAnswer::illegal_argument(reason));
         }
         let wanted = conditions(call, &body)?;
         let mut hits = Vec::new();
@@ -51,7 +53,7 @@ impl Cluster {
                 json!({"_index": index, "_id": id, "_score": 1.0, "_source": source})
             })
             .collect();
-        Ok(Answer::ok(json!({
+        Ok(FakeAnswer::ok(json!({
             "took": 1, "timed_out": false, "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
             "hits": {"total": {"value": total, "relation": "eq"}, "max_score": 1.0, "hits": page},
         })))
@@ -59,8 +61,8 @@ impl Cluster {
 }
 
 /// Fields and their exact values, from `q=field:value`, `match_all` or `term`.
-fn conditions(call: &Call, body: &Value) -> Refused<Vec<(String, String)>> {
-    let unknown = || Err(Answer::not_modelled("this query of _search; use match_all, term or q=field:value"));
+fn conditions(call: &ReceivedCall, body: &Value) -> Refused<Vec<(String, String)>> {
+    let unknown = || Err(FakeAnswer::not_modelled("this query of _search; use match_all, term or q=field:value"));
     let mut wanted = Vec::new();
     if let Some(query) = call.query.get("q") {
         match query.split_once(':') {
@@ -90,7 +92,7 @@ fn conditions(call: &Call, body: &Value) -> Refused<Vec<(String, String)>> {
 }
 
 /// `sort=field:desc`, or the same as a list in the body.
-fn order(call: &Call, body: &Value) -> Refused<Option<(String, bool)>> {
+fn order(call: &ReceivedCall, body: &Value) -> Refused<Option<(String, bool)>> {
     if let Some(sort) = call.query.get("sort") {
         let (field, order) = sort.rsplit_once(':').unwrap_or((sort, "asc"));
         return Ok(Some((field.to_owned(), order == "desc")));
@@ -103,9 +105,9 @@ fn order(call: &Call, body: &Value) -> Refused<Option<(String, bool)>> {
                 let descending = order == "desc" || order["order"] == "desc";
                 (field.clone(), descending)
             })),
-            _ => Err(Answer::not_modelled("this sort of _search")),
+            _ => Err(FakeAnswer::not_modelled("this sort of _search")),
         },
-        _ => Err(Answer::not_modelled("this sort of _search")),
+        _ => Err(FakeAnswer::not_modelled("this sort of _search")),
     }
 }
 
@@ -135,9 +137,9 @@ mod tests {
 
     use super::*;
 
-    fn search(cluster: &mut Cluster, query: &str, body: &Value) -> Answer {
+    fn search(cluster: &mut Cluster, query: &str, body: &Value) -> FakeAnswer {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        cluster.answer(&Call::new("POST", &format!("/i/_search?{query}"), body), Timestamp::UNIX_EPOCH)
+        cluster.answer(&ReceivedCall::new("POST", &format!("/i/_search?{query}"), body), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -146,9 +148,9 @@ mod tests {
         for number in 0..12 {
             let document = json!({"n": number % 3, "at": format!("{number:02}"), "log": {"level": "info"}});
             let body = format!("{{\"create\":{{\"_index\":\"i\",\"_id\":\"{number}\"}}}}\n{document}\n").into_bytes();
-            assert_eq!(cluster.answer(&Call::new("POST", "/_bulk", body), Timestamp::UNIX_EPOCH).status, 200);
+            assert_eq!(cluster.answer(&ReceivedCall::new("POST", "/_bulk", body), Timestamp::UNIX_EPOCH).status, 200);
         }
-        let ids = |answer: &Answer| -> Vec<String> {
+        let ids = |answer: &FakeAnswer| -> Vec<String> {
             answer.body["hits"]["hits"].as_array().unwrap().iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()).collect()
         };
         let found = search(&mut cluster, "", &Value::Null);

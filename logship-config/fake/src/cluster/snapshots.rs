@@ -11,8 +11,8 @@ use super::{
     units::duration,
 };
 use crate::{
-    answer::{Answer, Refused},
-    call::Call,
+    answer::{FakeAnswer, Refused},
+    call::ReceivedCall,
     pattern,
 };
 
@@ -27,38 +27,38 @@ pub struct SnapshotPolicy {
     pub last_success: Option<Timestamp>,
 }
 
-fn repository_missing(name: &str) -> Answer {
-    Answer::error(404, "repository_missing_exception", format!("[{name}] missing"))
+fn repository_missing(name: &str) -> FakeAnswer {
+    FakeAnswer::error(404, "repository_missing_exception", format!("[{name}] missing"))
 }
 
-fn snapshot_missing(repository: &str, name: &str) -> Answer {
-    Answer::error(404, "snapshot_missing_exception", format!("[{repository}:{name}] is missing"))
+fn snapshot_missing(repository: &str, name: &str) -> FakeAnswer {
+    FakeAnswer::error(404, "snapshot_missing_exception", format!("[{repository}:{name}] is missing"))
 }
 
 impl Cluster {
-    pub(super) fn get_repositories(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_repositories(&self, names: &str) -> Refused<FakeAnswer> {
         let found = self.repositories.iter().filter(|(name, _)| pattern::listed(names, name));
         let found: Map<_, _> = found.map(|(name, body)| (name.clone(), body.clone())).collect();
         if found.is_empty() && !names.contains('*') {
             return Err(repository_missing(names));
         }
-        Ok(Answer::ok(found.into()))
+        Ok(FakeAnswer::ok(found.into()))
     }
 
-    pub(super) fn put_repository(&mut self, name: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn put_repository(&mut self, name: &str, call: &ReceivedCall) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
-        let kind = body["type"]
-            .as_str()
-            .ok_or_else(|| Answer::error(400, "action_request_validation_exception", "Validation Failed: 1: type is missing;"))?;
+        let kind = body["type"].as_str().ok_or_else(|| {
+            FakeAnswer::error(400, "action_request_validation_exception", "Validation Failed: 1: type is missing;")
+        })?;
         compose::strict(&body, "put_repository_request", &["type", "settings", "uuid"])?;
-        let failed = |reason: String| Answer::error(500, "repository_exception", format!("[{name}] {reason}"));
+        let failed = |reason: String| FakeAnswer::error(500, "repository_exception", format!("[{name}] {reason}"));
         match kind {
             "s3" if body["settings"]["bucket"].as_str().is_none_or(str::is_empty) => {
                 return Err(failed("failed to create repository: No bucket defined for s3 repository".into()));
             }
             "s3" | "fs" | "gcs" | "azure" | "url" => {}
             other => {
-                return Err(Answer::error(
+                return Err(FakeAnswer::error(
                     400,
                     "repository_exception",
                     format!("[{name}] repository type [{other}] does not exist"),
@@ -70,26 +70,32 @@ impl Cluster {
         let plain = flat.into_iter().map(|(name, value)| (name.trim_start_matches('.').to_owned(), value)).collect();
         let uuid = self.uuid();
         self.repositories.insert(name.to_owned(), json!({"type": kind, "uuid": uuid, "settings": settings::nested(&plain)}));
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_repository(&mut self, name: &str) -> Refused<Answer> {
+    pub(super) fn delete_repository(&mut self, name: &str) -> Refused<FakeAnswer> {
         self.repositories.remove(name).ok_or_else(|| repository_missing(name))?;
         self.snapshots.retain(|(repository, _), _| repository != name);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn verify_repository(&self, name: &str) -> Refused<Answer> {
+    pub(super) fn verify_repository(&self, name: &str) -> Refused<FakeAnswer> {
         self.repositories.get(name).ok_or_else(|| repository_missing(name))?;
-        Ok(Answer::ok(json!({"nodes": {"fakeNode0": {"name": format!("{}-0", self.name)}}})))
+        Ok(FakeAnswer::ok(json!({"nodes": {"fakeNode0": {"name": format!("{}-0", self.name)}}})))
     }
 
-    pub(super) fn put_snapshot(&mut self, repository: &str, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_snapshot(
+        &mut self,
+        repository: &str,
+        name: &str,
+        call: &ReceivedCall,
+        now: Timestamp,
+    ) -> Refused<FakeAnswer> {
         self.repositories.get(repository).ok_or_else(|| repository_missing(repository))?;
         let waits = call.flag("wait_for_completion")? == Some(true);
         let body = call.json()?;
         let told = self.take_snapshot(repository, name, &body, now);
-        Ok(Answer::ok(if waits { json!({"snapshot": told}) } else { json!({"accepted": true}) }))
+        Ok(FakeAnswer::ok(if waits { json!({"snapshot": told}) } else { json!({"accepted": true}) }))
     }
 
     fn take_snapshot(&mut self, repository: &str, name: &str, body: &Value, now: Timestamp) -> Value {
@@ -105,35 +111,35 @@ impl Cluster {
         told
     }
 
-    pub(super) fn get_snapshots(&self, repository: &str, names: &str) -> Refused<Answer> {
+    pub(super) fn get_snapshots(&self, repository: &str, names: &str) -> Refused<FakeAnswer> {
         self.repositories.get(repository).ok_or_else(|| repository_missing(repository))?;
         let found = self.snapshots.iter().filter(|((of, name), _)| of == repository && pattern::listed(names, name));
         let found: Vec<_> = found.map(|(_, told)| told).collect();
         if found.is_empty() && !names.contains('*') && names != "_all" {
             return Err(snapshot_missing(repository, names));
         }
-        Ok(Answer::ok(json!({"snapshots": found, "total": found.len(), "remaining": 0})))
+        Ok(FakeAnswer::ok(json!({"snapshots": found, "total": found.len(), "remaining": 0})))
     }
 
-    pub(super) fn clone_snapshot(&mut self, repository: &str, name: &str, target: &str) -> Refused<Answer> {
+    pub(super) fn clone_snapshot(&mut self, repository: &str, name: &str, target: &str) -> Refused<FakeAnswer> {
         let key = |name: &str| (repository.to_owned(), name.to_owned());
         let mut told = self.snapshots.get(&key(name)).cloned().ok_or_else(|| snapshot_missing(repository, name))?;
         told["snapshot"] = target.into();
         told["uuid"] = self.uuid().into();
         self.snapshots.insert(key(target), told);
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_snapshot(&mut self, repository: &str, name: &str) -> Refused<Answer> {
+    pub(super) fn delete_snapshot(&mut self, repository: &str, name: &str) -> Refused<FakeAnswer> {
         let key = (repository.to_owned(), name.to_owned());
         self.snapshots.remove(&key).ok_or_else(|| snapshot_missing(repository, name))?;
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn get_snapshot_policies(&self, names: &str) -> Refused<Answer> {
+    pub(super) fn get_snapshot_policies(&self, names: &str) -> Refused<FakeAnswer> {
         let found: Vec<_> = self.snapshot_policies.iter().filter(|(name, _)| pattern::listed(names, name)).collect();
         if found.is_empty() && !names.contains('*') {
-            return Err(Answer::missing(format!(
+            return Err(FakeAnswer::missing(format!(
                 "snapshot lifecycle policy or policies [{names}] not found, no policies are configured"
             )));
         }
@@ -149,14 +155,14 @@ impl Cluster {
             }
             (name.clone(), told)
         });
-        Ok(Answer::ok(told.collect::<Map<_, _>>().into()))
+        Ok(FakeAnswer::ok(told.collect::<Map<_, _>>().into()))
     }
 
-    pub(super) fn put_snapshot_policy(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn put_snapshot_policy(&mut self, name: &str, call: &ReceivedCall, now: Timestamp) -> Refused<FakeAnswer> {
         let body = call.required_json()?;
         let known = ["schedule", "name", "repository", "config", "retention", "unhealthy_if_no_snapshot_within"];
         if let Some(unknown) = body.as_object().and_then(|body| compose::unknown(body, &known)) {
-            return Err(Answer::error(
+            return Err(FakeAnswer::error(
                 400,
                 "x_content_parse_exception",
                 format!("[1:2] [snapshot_lifecycle] unknown field [{unknown}]"),
@@ -164,9 +170,11 @@ impl Cluster {
         }
         let strict = |part: &str, known: &[&str]| match body[part].as_object().and_then(|part| compose::unknown(part, known)) {
             None => Ok(()),
-            Some(unknown) => {
-                Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [snapshot_{part}] unknown field [{unknown}]")))
-            }
+            Some(unknown) => Err(FakeAnswer::error(
+                400,
+                "x_content_parse_exception",
+                format!("[1:2] [snapshot_{part}] unknown field [{unknown}]"),
+            )),
         };
         strict("retention", &["expire_after", "min_count", "max_count"])?;
         let config = [
@@ -184,17 +192,17 @@ impl Cluster {
             [("config", Type::Object), ("retention", Type::Object), ("unhealthy_if_no_snapshot_within", Type::Duration)]
         {
             if let Some(value) = body.get(key) {
-                types::check("snapshot_lifecycle", key, value, kind)?;
+                types::check_type("snapshot_lifecycle", key, value, kind)?;
             }
         }
         for (key, kind) in [("expire_after", Type::DurationText), ("min_count", Type::Int), ("max_count", Type::Int)] {
             if let Some(value) = body["retention"].get(key) {
-                types::check("snapshot_retention", key, value, kind)?;
+                types::check_type("snapshot_retention", key, value, kind)?;
             }
         }
         let text = |key: &str| body[key].as_str().unwrap_or_default();
         let invalid = |what: &str| {
-            Err(Answer::error(400, "action_request_validation_exception", format!("Validation Failed: 1: invalid {what};")))
+            Err(FakeAnswer::error(400, "action_request_validation_exception", format!("Validation Failed: 1: invalid {what};")))
         };
         if body["config"].get("metadata").is_some_and(|metadata| !metadata.is_object()) {
             return invalid("configuration.metadata: must be an object if present");
@@ -222,31 +230,31 @@ impl Cluster {
         };
         let (least, most) = (count("min_count"), count("max_count"));
         if least.is_some_and(|least| least < 1) || most.is_some_and(|most| most < 1 || least.is_some_and(|least| least > most)) {
-            return Err(Answer::illegal_argument(
+            return Err(FakeAnswer::illegal_argument(
                 "minimum snapshot count cannot be larger than maximum snapshot count, nor below 1",
             ));
         }
         if let Some(missing) = ["name", "schedule", "repository"].iter().find(|key| text(key).is_empty()) {
-            return Err(Answer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));
+            return Err(FakeAnswer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));
         }
         if !self.repositories.contains_key(text("repository")) {
-            return Err(Answer::illegal_argument(format!("no such repository [{}]", text("repository"))));
+            return Err(FakeAnswer::illegal_argument(format!("no such repository [{}]", text("repository"))));
         }
         let held = self.snapshot_policies.get(name);
         let (version, last_success) = (held.map_or(1, |held| held.version + 1), held.and_then(|held| held.last_success));
         self.snapshot_policies.insert(name.to_owned(), SnapshotPolicy { body, version, modified: now, last_success });
-        Ok(Answer::acknowledged())
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn delete_snapshot_policy(&mut self, name: &str) -> Refused<Answer> {
+    pub(super) fn delete_snapshot_policy(&mut self, name: &str) -> Refused<FakeAnswer> {
         let gone = self.snapshot_policies.remove(name);
-        gone.ok_or_else(|| Answer::missing(format!("snapshot lifecycle policy not found: {name}")))?;
-        Ok(Answer::acknowledged())
+        gone.ok_or_else(|| FakeAnswer::missing(format!("snapshot lifecycle policy not found: {name}")))?;
+        Ok(FakeAnswer::acknowledged())
     }
 
-    pub(super) fn execute_snapshot_policy(&mut self, name: &str, now: Timestamp) -> Refused<Answer> {
+    pub(super) fn execute_snapshot_policy(&mut self, name: &str, now: Timestamp) -> Refused<FakeAnswer> {
         let Some(policy) = self.snapshot_policies.get(name).cloned() else {
-            return Err(Answer::illegal_argument(format!("no such snapshot lifecycle policy [{name}]")));
+            return Err(FakeAnswer::illegal_argument(format!("no such snapshot lifecycle policy [{name}]")));
         };
         let taken = format!("{name}-{}", now.as_millisecond());
         let repository = policy.body["repository"].as_str().unwrap_or_default().to_owned();
@@ -254,6 +262,6 @@ impl Cluster {
         if let Some(policy) = self.snapshot_policies.get_mut(name) {
             policy.last_success = Some(now);
         }
-        Ok(Answer::ok(json!({"snapshot_name": taken})))
+        Ok(FakeAnswer::ok(json!({"snapshot_name": taken})))
     }
 }

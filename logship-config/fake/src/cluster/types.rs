@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::units;
-use crate::answer::{Answer, Refused};
+use crate::answer::{FakeAnswer, Refused};
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Type {
 
 /// # Errors
 /// Returns the refusal of Elasticsearch's parser named `parser`.
-pub fn check(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> {
+pub fn check_type(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> {
     let scalar = value.is_string() || value.is_number() || value.is_boolean();
     let right = match kind {
         Type::Object => value.is_object(),
@@ -49,7 +49,7 @@ pub fn check(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> 
         Value::Null => format!("[1:2] [{parser}] {key} doesn't support values of type: VALUE_NULL"),
         value => format!("[1:2] [{parser}] failed to parse field [{key}] with value [{value}]"),
     };
-    Err(Answer::error(400, "x_content_parse_exception", reason))
+    Err(FakeAnswer::error(400, "x_content_parse_exception", reason))
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -62,7 +62,7 @@ pub fn no_nulls(parser: &str, value: &Value, free: &[&str]) -> Refused<()> {
     for (key, value) in section.iter().filter(|(key, _)| !free.contains(&key.as_str())) {
         if value.is_null() {
             let reason = format!("[1:2] [{parser}] {key} doesn't support values of type: VALUE_NULL");
-            return Err(Answer::error(400, "x_content_parse_exception", reason));
+            return Err(FakeAnswer::error(400, "x_content_parse_exception", reason));
         }
         no_nulls(parser, value, free)?;
     }

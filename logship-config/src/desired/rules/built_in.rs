@@ -3,7 +3,7 @@
 //!
 //! Sources: the stack, APM, OTel and Fleet template registries of Elasticsearch 9.
 
-use crate::desired::Kind;
+use crate::desired::ObjectKind;
 
 const POLICIES: &[&str] = &[
     "180-days-default",
@@ -91,13 +91,13 @@ const FLEET_COMPONENTS: &str = "@package";
 const STREAM_TYPES: [&str; 5] = ["logs-", "metrics-", "profiling-", "synthetics-", "traces-"];
 
 /// Whether Elasticsearch or Fleet may have installed an object of this name.
-pub fn is_built_in(kind: Kind, name: &str) -> bool {
+pub fn is_built_in(kind: ObjectKind, name: &str) -> bool {
     match kind {
         // Hidden objects, such as `.fleet_globals-1`, `.fleet_final_pipeline-1` and `.alerts-ilm-policy`.
-        Kind::LifecyclePolicy | Kind::ComponentTemplate | Kind::Pipeline if name.starts_with('.') => true,
-        Kind::LifecyclePolicy => POLICIES.contains(&name),
-        Kind::ComponentTemplate => COMPONENTS.contains(&name) || name.ends_with(FLEET_COMPONENTS),
-        Kind::Pipeline => PIPELINES.contains(&name) || is_fleet_pipeline(name),
+        ObjectKind::LifecyclePolicy | ObjectKind::ComponentTemplate | ObjectKind::Pipeline if name.starts_with('.') => true,
+        ObjectKind::LifecyclePolicy => POLICIES.contains(&name),
+        ObjectKind::ComponentTemplate => COMPONENTS.contains(&name) || name.ends_with(FLEET_COMPONENTS),
+        ObjectKind::Pipeline => PIPELINES.contains(&name) || is_fleet_pipeline(name),
         _ => false,
     }
 }
@@ -116,17 +116,17 @@ mod tests {
     #[test]
     fn names_of_elasticsearch_and_fleet_are_known() {
         for (kind, name, known) in [
-            (Kind::LifecyclePolicy, "30-days@lifecycle", true),
-            (Kind::LifecyclePolicy, "31-days@lifecycle", false),
-            (Kind::LifecyclePolicy, ".alerts-ilm-policy", true),
-            (Kind::Pipeline, "logs@default-pipeline", true),
-            (Kind::Pipeline, "logs-nginx.access-1.20.0", true),
-            (Kind::Pipeline, "logs-nginx.access", false),
-            (Kind::Pipeline, "logs-received", false),
-            (Kind::ComponentTemplate, "logs-nginx.access@package", true),
-            (Kind::ComponentTemplate, ".fleet_globals-1", true),
-            (Kind::ComponentTemplate, "logs-comon@settings", false),
-            (Kind::Repository, ".own", false),
+            (ObjectKind::LifecyclePolicy, "30-days@lifecycle", true),
+            (ObjectKind::LifecyclePolicy, "31-days@lifecycle", false),
+            (ObjectKind::LifecyclePolicy, ".alerts-ilm-policy", true),
+            (ObjectKind::Pipeline, "logs@default-pipeline", true),
+            (ObjectKind::Pipeline, "logs-nginx.access-1.20.0", true),
+            (ObjectKind::Pipeline, "logs-nginx.access", false),
+            (ObjectKind::Pipeline, "logs-received", false),
+            (ObjectKind::ComponentTemplate, "logs-nginx.access@package", true),
+            (ObjectKind::ComponentTemplate, ".fleet_globals-1", true),
+            (ObjectKind::ComponentTemplate, "logs-comon@settings", false),
+            (ObjectKind::Repository, ".own", false),
         ] {
             assert_eq!(is_built_in(kind, name), known, "{kind} {name}");
         }

@@ -268,7 +268,7 @@ pub fn aliases(at: At, checked: &mut Checked) {
 }
 
 /// Checks a data stream lifecycle, in a template or of a stream.
-pub fn lifecycle(at: At, checked: &mut Checked) {
+pub fn check_lifecycle(at: At, checked: &mut Checked) {
     if checked.section(at).is_none() {
         return;
     }

@@ -26,7 +26,7 @@ const ROLLOVER_SIZES: [&str; 4] = ["max_size", "max_primary_shard_size", "min_si
 const ROLLOVER_COUNTS: [&str; 4] = ["max_docs", "max_primary_shard_docs", "min_docs", "min_primary_shard_docs"];
 const ROLLOVER_AGES: [&str; 2] = ["max_age", "min_age"];
 
-pub fn policy(checked: &mut Checked) {
+pub fn check_lifecycle_policy(checked: &mut Checked) {
     checked.no_nulls(&[], &[&["_meta", "**"], &["phases", "*", "actions", "set_priority", "priority"]]);
     checked.known(&[], &["phases", "_meta", "deprecated"]);
     checked.boolean(&["deprecated"]);

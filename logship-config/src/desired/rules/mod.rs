@@ -21,7 +21,7 @@ mod template;
 
 use serde_json::Value;
 
-use super::Kind;
+use super::ObjectKind;
 
 pub use built_in::is_built_in;
 pub use checked::Checked;
@@ -31,9 +31,9 @@ pub use streams::streams;
 
 /// Elasticsearch marks its own objects so, and `plan` does not change them. A declared object with the mark would be created
 /// once and then never changed.
-fn not_managed(kind: Kind, checked: &mut Checked) {
+fn not_managed(kind: ObjectKind, checked: &mut Checked) {
     let meta: checked::At = match kind {
-        Kind::SnapshotPolicy => &["config", "metadata", "managed"],
+        ObjectKind::SnapshotPolicy => &["config", "metadata", "managed"],
         _ => &["_meta", "managed"],
     };
     if checked.value(meta) == Some(&Value::Bool(true)) {
@@ -42,16 +42,16 @@ fn not_managed(kind: Kind, checked: &mut Checked) {
 }
 
 /// Checks every rule of one object.
-pub fn object(kind: Kind, name: &str, checked: &mut Checked) {
-    names::check(kind, name, checked);
+pub fn object(kind: ObjectKind, name: &str, checked: &mut Checked) {
+    names::check_name(kind, name, checked);
     not_managed(kind, checked);
     match kind {
-        Kind::LifecyclePolicy => lifecycle::policy(checked),
-        Kind::ComponentTemplate => template::component(checked),
-        Kind::IndexTemplate => template::index(checked),
-        Kind::Pipeline => pipeline::pipeline(checked),
-        Kind::Repository => snapshot::repository(checked),
-        Kind::SnapshotPolicy => snapshot::policy(checked),
-        Kind::DataStream => {}
+        ObjectKind::LifecyclePolicy => lifecycle::check_lifecycle_policy(checked),
+        ObjectKind::ComponentTemplate => template::component(checked),
+        ObjectKind::IndexTemplate => template::index(checked),
+        ObjectKind::Pipeline => pipeline::pipeline(checked),
+        ObjectKind::Repository => snapshot::check_repository(checked),
+        ObjectKind::SnapshotPolicy => snapshot::check_snapshot_policy(checked),
+        ObjectKind::DataStream => {}
     }
 }

@@ -2,7 +2,7 @@
 //! MetadataCreateIndexService.validateIndexOrAliasName, "Create data stream API", "Snapshot repository".
 
 use super::Checked;
-use crate::desired::Kind;
+use crate::desired::ObjectKind;
 
 const LONGEST_BYTES: usize = 255;
 /// Characters that no index, template or stream name may contain.
@@ -11,14 +11,14 @@ const FORBIDDEN: [char; 11] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ','
 /// SnapshotLifecyclePolicy.validate.
 const NOT_IN_SNAPSHOT_POLICIES: [char; 8] = ['\\', '/', '*', '?', '"', '<', '>', '|'];
 
-pub fn check(kind: Kind, name: &str, checked: &mut Checked) {
+pub fn check_name(kind: ObjectKind, name: &str, checked: &mut Checked) {
     if let Some((wrong, remedy)) = wrong(kind, name) {
         checked.fault(&[], format!("is named {name:?}, which {wrong}"), remedy);
     }
 }
 
 /// Returns the fault of a name and the remedy.
-pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
+pub fn wrong(kind: ObjectKind, name: &str) -> Option<(String, &'static str)> {
     let rename = "choose another name";
     if name.len() > LONGEST_BYTES {
         return Some((format!("has {} bytes", name.len()), "choose a name of at most 255"));
@@ -27,19 +27,21 @@ pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
         return Some(("is empty or contains a comma or space".into(), rename));
     }
     match kind {
-        Kind::SnapshotPolicy if name.contains(NOT_IN_SNAPSHOT_POLICIES) => {
+        ObjectKind::SnapshotPolicy if name.contains(NOT_IN_SNAPSHOT_POLICIES) => {
             Some(("contains one of \\ / * ? \" < > |".into(), rename))
         }
-        Kind::LifecyclePolicy | Kind::SnapshotPolicy if name.starts_with('_') => {
+        ObjectKind::LifecyclePolicy | ObjectKind::SnapshotPolicy if name.starts_with('_') => {
             Some(("begins with an underscore".into(), rename))
         }
-        Kind::ComponentTemplate | Kind::IndexTemplate | Kind::Repository if name.starts_with('_') || name.contains(FORBIDDEN) => {
+        ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate | ObjectKind::Repository
+            if name.starts_with('_') || name.contains(FORBIDDEN) =>
+        {
             Some(("begins with an underscore or contains one of \\ / * ? \" < > | #".into(), rename))
         }
-        Kind::ComponentTemplate | Kind::IndexTemplate if name != name.to_lowercase() => {
+        ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate if name != name.to_lowercase() => {
             Some(("contains capital letters".into(), "write it in lower case"))
         }
-        Kind::DataStream => stream(name).map(|wrong| (wrong, rename)),
+        ObjectKind::DataStream => stream(name).map(|wrong| (wrong, rename)),
         _ => None,
     }
 }

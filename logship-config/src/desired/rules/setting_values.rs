@@ -43,7 +43,7 @@ pub enum ValueRule {
 const TIERS: [&str; 5] = ["data_content", "data_hot", "data_warm", "data_cold", "data_frozen"];
 
 /// Checks the value of the setting `index.<name>`.
-pub fn check(name: &str, rule: ValueRule, value: &Value, at: At, checked: &mut Checked) {
+pub fn check_value(name: &str, rule: ValueRule, value: &Value, at: At, checked: &mut Checked) {
     // `null` sets the default.
     if value.is_null() {
         return;

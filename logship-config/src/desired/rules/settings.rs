@@ -13,7 +13,7 @@ use super::{
 /// A whole group that Elasticsearch sets itself.
 const OWN_GROUP: &str = "version.";
 
-pub fn settings(at: At, checked: &mut Checked) {
+pub fn check_index_settings(at: At, checked: &mut Checked) {
     let Some(section) = checked.section(at) else { return };
     let mut flat = Flat::new();
     for (key, value) in section {
@@ -25,7 +25,7 @@ pub fn settings(at: At, checked: &mut Checked) {
         let short = name.strip_prefix("index.").unwrap_or(&name);
         match rule(short) {
             Some(ValueRule::Own) => checked.fault(&here, "is a setting that Elasticsearch sets itself", "remove it"),
-            Some(rule) => setting_values::check(short, rule, value, &here, checked),
+            Some(rule) => setting_values::check_value(short, rule, value, &here, checked),
             None => {
                 let near = nearest(short, SETTINGS.iter().map(|(known, _)| (*known).to_owned()));
                 let remedy = near.map_or_else(|| "correct its name".to_owned(), |near| format!("did you mean index.{near}?"));

@@ -75,7 +75,7 @@ const NOT_IN_NAMES: [char; 11] = [' ', ',', '#', '/', '\\', '*', '?', '"', '|', 
 const NOT_IN_NAMES_TEXT: &str = "space , # / \\ * ? \" | < >";
 const NAME_REMEDY: &str = "use lower case without spaces, such as <nightly-{now/d}>";
 
-pub fn repository(checked: &mut Checked) {
+pub fn check_repository(checked: &mut Checked) {
     checked.no_nulls(&[], &[]);
     checked.known(&[], &["type", "settings"]);
     let kind = checked.required_text(&["type"]);
@@ -116,7 +116,7 @@ pub fn repository(checked: &mut Checked) {
     }
 }
 
-pub fn policy(checked: &mut Checked) {
+pub fn check_snapshot_policy(checked: &mut Checked) {
     checked.no_nulls(&[], &[&["config", "metadata", "**"]]);
     checked.known(&[], &["schedule", "name", "repository", "config", "retention", "unhealthy_if_no_snapshot_within"]);
     unhealthy(checked);

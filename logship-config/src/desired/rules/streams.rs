@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Checked, index, names};
-use crate::desired::{Budget, Kind, Stream};
+use crate::desired::{DiskBudget, ObjectKind, Stream};
 
 /// Returns the streams.
 pub fn streams(checked: &mut Checked) -> BTreeMap<String, Stream> {
@@ -12,12 +12,12 @@ pub fn streams(checked: &mut Checked) -> BTreeMap<String, Stream> {
     let mut streams = BTreeMap::new();
     for (name, _) in checked.required_section(&["streams"]).into_iter().flatten() {
         let at = ["streams", name.as_str()];
-        if let Some((wrong, remedy)) = names::wrong(Kind::DataStream, name) {
+        if let Some((wrong, remedy)) = names::wrong(ObjectKind::DataStream, name) {
             checked.fault(&at, format!("has a name that {wrong}"), remedy);
         }
         checked.section(&at);
         checked.known(&at, &["lifecycle", "failure_store", "protected", "budget"]);
-        index::lifecycle(&["streams", name, "lifecycle"], checked);
+        index::check_lifecycle(&["streams", name, "lifecycle"], checked);
         index::failure_store(&["streams", name, "failure_store"], checked);
         let protected = checked.boolean(&["streams", name, "protected"]).unwrap_or(false);
         let budget = budget(name, checked);
@@ -42,7 +42,7 @@ const WHOLE_PERCENT: f64 = 100.0;
 /// Sums of fractions are not exact.
 const ROUNDING: f64 = 1e-6;
 
-fn budget(name: &str, checked: &mut Checked) -> Option<Budget> {
+fn budget(name: &str, checked: &mut Checked) -> Option<DiskBudget> {
     let at = ["streams", name, "budget"];
     checked.section(&at)?;
     checked.known(&at, &["disk_percent", "floor"]);
@@ -56,5 +56,5 @@ fn budget(name: &str, checked: &mut Checked) -> Option<Budget> {
         checked.fault(&floor, "is missing", "write the age below which nothing is deleted, such as floor: 3d");
     }
     let floor_millis = checked.duration(&floor)?;
-    Some(Budget { disk_percent: disk_percent?, floor_millis })
+    Some(DiskBudget { disk_percent: disk_percent?, floor_millis })
 }

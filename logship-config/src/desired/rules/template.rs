@@ -81,10 +81,10 @@ fn shared(checked: &mut Checked) {
     checked.section(&["_meta"]);
     checked.boolean(&["deprecated"]);
     checked.known(&["template"], &TEMPLATE_KEYS);
-    settings::settings(&["template", "settings"], checked);
+    settings::check_index_settings(&["template", "settings"], checked);
     index::mappings(&["template", "mappings"], checked);
     index::aliases(&["template", "aliases"], checked);
-    index::lifecycle(&["template", "lifecycle"], checked);
+    index::check_lifecycle(&["template", "lifecycle"], checked);
     let options = ["template", "data_stream_options"];
     if checked.section(&options).is_some() {
         checked.known(&options, &["failure_store"]);

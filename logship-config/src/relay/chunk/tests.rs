@@ -11,7 +11,7 @@ use super::{
 const STREAM: &str = "logs-exchange.app-default";
 const TARGET: DeadLetterTarget<'_> = DeadLetterTarget { stream: "logs-logship.dead_letter-default", now: Timestamp::UNIX_EPOCH };
 
-fn chunk(documents: &[String]) -> Chunk {
+fn chunk(documents: &[String]) -> BulkChunk {
     let body: String = documents
         .iter()
         .enumerate()
@@ -19,10 +19,10 @@ fn chunk(documents: &[String]) -> Chunk {
         .collect();
     let streams = Arc::new(Streams::new(vec![STREAM.to_owned()]));
     let items = ndjson::cut(body.as_bytes(), &streams).unwrap();
-    Chunk::new(body.into_bytes(), items, streams)
+    BulkChunk::new(body.into_bytes(), items, streams)
 }
 
-fn numbered(count: usize) -> Chunk {
+fn numbered(count: usize) -> BulkChunk {
     chunk(&(0..count).map(|number| format!("{{\"n\":{number}}}")).collect::<Vec<_>>())
 }
 
@@ -41,7 +41,10 @@ fn only_failed_items_are_sent_again() {
     let whole = chunk.next_part().unwrap();
     assert!(chunk.is_as_received(&whole) && chunk.next_part().is_none());
     let tally = chunk.settle(&whole, &answers(&[201, 429, 409, 503]), TARGET);
-    assert_eq!((tally.stored, tally.already_there, tally.later(Cause::Busy), tally.later(Cause::Unavailable)), (1, 1, 1, 1));
+    assert_eq!(
+        (tally.stored, tally.already_there, tally.later(RetryCause::Busy), tally.later(RetryCause::Unavailable)),
+        (1, 1, 1, 1)
+    );
     assert_eq!((chunk.remaining(), chunk.next_part()), (2, None));
     chunk.retry();
     let rest = chunk.next_part().unwrap();
@@ -69,7 +72,7 @@ fn a_refused_document_remains_until_its_letter_is_stored() {
     let lines = String::from_utf8(chunk.lines(&letter)).unwrap();
     assert!(lines.contains(TARGET.stream) && lines.contains("{\\\"n\\\":0}") && !chunk.is_as_received(&letter), "{lines}");
     // Its stream is busy, then refuses it, then accepts it.
-    for (status, cause) in [(429, Cause::Busy), (400, Cause::LetterRefused), (404, Cause::Blocked)] {
+    for (status, cause) in [(429, RetryCause::Busy), (400, RetryCause::LetterRefused), (404, RetryCause::Blocked)] {
         chunk.settle(&letter, &answers(&[status]), TARGET);
         assert_eq!((chunk.remaining(), chunk.cause()), (1, Some(cause)));
         chunk.retry();
@@ -117,7 +120,7 @@ fn a_letter_that_no_request_can_carry_waits() {
     chunk.too_large(part, TARGET);
     let letter = chunk.next_part().unwrap();
     chunk.too_large(letter, TARGET);
-    assert_eq!((chunk.remaining(), chunk.cause()), (1, Some(Cause::LetterRefused)));
+    assert_eq!((chunk.remaining(), chunk.cause()), (1, Some(RetryCause::LetterRefused)));
 }
 
 /// A fake Elasticsearch that refuses documents with `bad`, accepts requests up to `limit` bytes, fails by chance, and
@@ -180,7 +183,7 @@ proptest! {
                 };
                 if chance() % 8 == 3 {
                     // The connection broke before anything was stored.
-                    tally += chunk.put_back(&part, Cause::Unavailable);
+                    tally += chunk.put_back(&part, RetryCause::Unavailable);
                     continue;
                 }
                 match world.take(&lines, &mut chance) {

@@ -7,7 +7,7 @@ mod unknown;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use elasticsearch_fake::{Call, Cluster, Disk, Failure, Fake, Mode};
+use elasticsearch_fake::{Cluster, Disk, Fake, Mode, ReceivedCall, StepFailure};
 use jiff::{SignedDuration, Timestamp};
 use logship::{apply, client::Client, explain, forecast, observe, plan::Allowed};
 use schema::Contract;
@@ -52,7 +52,7 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
     violations.dedup();
     assert_eq!(violations, Vec::<String>::new());
     // Each request must succeed, except a request for a name that does not exist.
-    let done = |call: &Call, status: u16| {
+    let done = |call: &ReceivedCall, status: u16| {
         (200..300).contains(&status) || status == 404 && call.method == "GET" && call.path.starts_with("/_data_stream/")
     };
     let refused = calls.iter().filter(|(call, status)| !done(call, *status));
@@ -63,7 +63,7 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
 }
 
 /// Returns the sent body; lines are a list.
-fn body(call: &Call) -> Option<Value> {
+fn body(call: &ReceivedCall) -> Option<Value> {
     let text = std::str::from_utf8(&call.body).unwrap();
     if call.path.ends_with("/_bulk") {
         return Some(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect());
@@ -72,7 +72,7 @@ fn body(call: &Call) -> Option<Value> {
 }
 
 /// Requests of the relay: a stored document, and one that becomes a dead letter.
-async fn relayed() -> Vec<(Call, u16)> {
+async fn relayed() -> Vec<(ReceivedCall, u16)> {
     let world = World::start().await;
     let line = |id: &str, price: Value| {
         let document = json!({"@timestamp": "2026-01-01T00:00:00Z", "price": price});
@@ -159,7 +159,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
         };
         error("rollover", "check-rollover-ready", cluster.indices.get_mut(&old).unwrap());
         error("set_priority", "set_priority", cluster.indices.get_mut(&write).unwrap());
-        let failure = Failure { step: "x".into(), kind: "k".into(), reason: "r".into(), retryable: false };
+        let failure = StepFailure { step: "x".into(), kind: "k".into(), reason: "r".into(), retryable: false };
         cluster.failures = [(old, failure.clone()), (write, failure)].into();
     });
     fake.advance(DAY * 5);
@@ -230,7 +230,7 @@ async fn the_fake_refuses_what_the_contract_refuses() {
     ];
     let send = |method: &str, path: &str, body: &Value| {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let call = Call::new(method, path, body);
+        let call = ReceivedCall::new(method, path, body);
         fake.change(|cluster| cluster.answer(&call, Timestamp::now()))
     };
     for (method, path, body) in &setup {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elasticsearch_fake::{Call, Cluster, Mode};
+use elasticsearch_fake::{Cluster, Mode, ReceivedCall};
 use jiff::Timestamp;
 use logship::desired;
 use serde_json::{Value, json};
@@ -155,7 +155,7 @@ fn files_are_refused_for_every_key_that_the_contract_refuses() {
         let faults = |body: &Value| {
             // JSON is YAML.
             let files = BTreeMap::from([(file.to_owned(), declared(body).to_string())]);
-            desired::load(&files).map_or_else(|faults| faults.to_string(), |_| String::new())
+            desired::load_desired(&files).map_or_else(|faults| faults.to_string(), |_| String::new())
         };
         // Its references are not declared in the same set.
         let before = faults(&whole);
@@ -184,10 +184,10 @@ async fn the_fake_refuses_every_key_that_the_contract_refuses() {
     let now = Timestamp::UNIX_EPOCH;
     let declared = declarations().into_iter().map(|(_, path, body)| {
         let body = if path.starts_with("_ilm/") { json!({"policy": body}) } else { body };
-        Call::new("PUT", &format!("/{path}"), body.to_string().into_bytes())
+        ReceivedCall::new("PUT", &format!("/{path}"), body.to_string().into_bytes())
     });
     let stream = json!({"index_patterns": ["a"], "data_stream": {}}).to_string().into_bytes();
-    let first = [Call::new("PUT", "/_index_template/a", stream), Call::new("PUT", "/_data_stream/a", Vec::new())];
+    let first = [ReceivedCall::new("PUT", "/_index_template/a", stream), ReceivedCall::new("PUT", "/_data_stream/a", Vec::new())];
     let sent = fake.calls().into_iter().map(|(call, _)| call);
     let (mut held, mut left_out, mut taken) = (0, 0, Vec::new());
     // Commands send many requests several times.
@@ -205,7 +205,7 @@ async fn the_fake_refuses_every_key_that_the_contract_refuses() {
                     continue;
                 }
                 held += 1;
-                let wrong = Call { body: planted.to_string().into_bytes(), ..call.clone() };
+                let wrong = ReceivedCall { body: planted.to_string().into_bytes(), ..call.clone() };
                 let answer = cluster.clone().answer(&wrong, now);
                 let told = answer.body["error"]["reason"].as_str().unwrap_or_default();
                 if answer.status != 400 || !told.contains(UNKNOWN) {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use local_parts::{Folder, Launch, Process, StopSignal, find_program, free_ports};
+use local_parts::{ChildProcess, Folder, Launch, StopSignal, find_program, free_ports};
 use serde_json::json;
 use serde_yaml_ng::Value;
 
@@ -24,7 +24,7 @@ pub struct Node {
     folder: Folder,
     program: PathBuf,
     pub metrics: String,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     /// Time of the next line, and the step between lines, in nanoseconds.
     time: u64,
     pub step: u64,
@@ -81,7 +81,7 @@ impl Node {
     pub async fn start(&mut self) {
         let arguments = ["-c".into(), self.folder.path().join("fluent-bit.yaml").into_os_string()];
         let launch = Launch::new("fluent-bit", self.program.clone(), arguments, Vec::new(), StopSignal::Kill);
-        let mut process = Process::start(&launch, self.folder.path()).unwrap();
+        let mut process = ChildProcess::start(&launch, self.folder.path()).unwrap();
         let metrics = self.metrics.clone();
         process.ready(READY_DEADLINE, async || reqwest::get(&metrics).await.is_ok()).await.unwrap();
         self.process = Some(process);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use elasticsearch_fake::{Cluster, Fault, FaultKind};
+use elasticsearch_fake::{Cluster, FaultKind, InjectedFault};
 use serde_json::{Value, json};
 
 use super::node::Node;
@@ -119,7 +119,7 @@ fn field<'a>(document: &'a Value, name: &str) -> &'a Value {
 #[tokio::test]
 async fn row_1_partly_busy_answers_lose_nothing() {
     let Some((world, mut node)) = with_node("partial 429", |_| {}).await else { return };
-    world.fault(Fault::new(FaultKind::busy_items(0.5)).times(3));
+    world.fault(InjectedFault::new(FaultKind::busy_items(0.5)).times(3));
     node.exchange("exchange-0");
     write(&mut node, "exchange-0", 0..23);
     node.start().await;

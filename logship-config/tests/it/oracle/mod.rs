@@ -12,7 +12,7 @@ use std::{
     process::Stdio,
 };
 
-use elasticsearch_fake::{Call, Cluster, Mode};
+use elasticsearch_fake::{Cluster, Mode, ReceivedCall};
 use logship::desired;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ fn check(case: &Case) -> Vec<String> {
         .map(|(file, text)| (file.to_owned(), text.to_owned())),
     );
     files.insert(file.clone(), case.body.to_string());
-    let faults = desired::load(&files).err().map(|faults| faults.0).unwrap_or_default();
+    let faults = desired::load_desired(&files).err().map(|faults| faults.0).unwrap_or_default();
     faults.iter().map(|fault| fault.to_string().replace(&format!("{file}:"), "")).collect()
 }
 
@@ -116,7 +116,7 @@ fn fake_accepts(case: &Case) -> bool {
         "component_template" => ("/_component_template/", case.body.clone()),
         _ => ("/_index_template/", case.body.clone()),
     };
-    let call = Call::new("PUT", &format!("{path}{}", case.name), serde_json::to_vec(&body).unwrap());
+    let call = ReceivedCall::new("PUT", &format!("{path}{}", case.name), serde_json::to_vec(&body).unwrap());
     cluster.answer(&call, jiff::Timestamp::UNIX_EPOCH).status == 200
 }
 

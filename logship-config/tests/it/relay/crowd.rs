@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use elasticsearch_fake::{Fault, FaultKind};
+use elasticsearch_fake::{FaultKind, InjectedFault};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::world::{APP, World, cluster, good, line, numbered};
@@ -15,7 +15,7 @@ const LINES: usize = 10;
 #[tokio::test]
 async fn chunks_of_20_pods_arrive_without_a_refusal() {
     let world = World::start_with(cluster(false), &[]).await;
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(300))));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_millis(300))));
     for second in 0..SECONDS {
         let sent = (0..PODS).map(|pod| {
             let from = (second * PODS + pod) * LINES;
@@ -81,7 +81,7 @@ async fn half_sent_large_bodies_hold_up_no_ordinary_chunk() {
 async fn large_chunks_wait_for_memory() {
     let settings = [("LOGSHIP_RELAY_BODY_LIMIT", "1048576"), ("LOGSHIP_RELAY_MEMORY", "4194304"), ("LOGSHIP_RELAY_WAIT", "5s")];
     let world = World::start_with(cluster(false), &settings).await;
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(400))));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_millis(400))));
     let large = |number: usize| {
         let mut document = good(number);
         document["message"] = "x".repeat(1_000_000).into();
@@ -91,7 +91,7 @@ async fn large_chunks_wait_for_memory() {
     let sent = futures::future::join_all(bodies.iter().map(|body| world.send(body))).await;
     assert!(sent.iter().all(|told| told.status == 200), "{sent:?}");
     world.no_faults();
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_secs(8))));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_secs(8))));
     let bodies: Vec<Vec<u8>> = (10..12).map(large).collect();
     let sent = futures::future::join_all(bodies.iter().map(|body| world.send(body))).await;
     let refused: Vec<_> = sent.iter().filter(|told| told.status == 429).collect();

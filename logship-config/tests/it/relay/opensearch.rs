@@ -121,9 +121,9 @@ fn translated(value: &Value) -> Value {
 
 /// Applies the platform's templates, and creates its streams.
 async fn apply(server: &OpenSearch) -> Vec<String> {
-    use logship::desired::Kind;
+    use logship::desired::ObjectKind;
     let desired = platform();
-    for (name, body) in desired.of(Kind::Pipeline) {
+    for (name, body) in desired.of(ObjectKind::Pipeline) {
         let mut body = body.clone();
         body.as_object_mut().unwrap().remove("_meta");
         for processor in body["processors"].as_array_mut().unwrap() {
@@ -133,11 +133,12 @@ async fn apply(server: &OpenSearch) -> Vec<String> {
         }
         server.put(&format!("/_ingest/pipeline/{name}"), &body).await;
     }
-    for (kind, path) in [(Kind::ComponentTemplate, "/_component_template"), (Kind::IndexTemplate, "/_index_template")] {
+    for (kind, path) in [(ObjectKind::ComponentTemplate, "/_component_template"), (ObjectKind::IndexTemplate, "/_index_template")]
+    {
         for (name, body) in desired.of(kind) {
             let mut body = translated(body);
             // One node has no room for a copy.
-            if kind == Kind::IndexTemplate {
+            if kind == ObjectKind::IndexTemplate {
                 body["template"]["settings"]["index"]["number_of_replicas"] = 0.into();
                 body.as_object_mut().unwrap().remove("ignore_missing_component_templates");
             }

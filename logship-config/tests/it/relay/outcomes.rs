@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use elasticsearch_fake::{Fault, FaultKind};
+use elasticsearch_fake::{FaultKind, InjectedFault};
 use local_parts::StopSignal;
 use serde_json::json;
 
@@ -124,7 +124,7 @@ async fn causes_an_operator_can_repair_make_no_dead_letters() {
         cluster.indices.get_mut(&index).unwrap().settings.insert("index.blocks.write".into(), "true".into());
     });
     world.fault(
-        Fault::new(FaultKind::Items {
+        InjectedFault::new(FaultKind::Items {
             share: 1.0,
             status: 400,
             error: "illegal_argument_exception",
@@ -153,7 +153,7 @@ async fn broken_connections_and_lost_answers_lose_or_double_nothing() {
         FaultKind::Slow(Duration::from_millis(300)),
     ];
     for (number, kind) in kinds.into_iter().enumerate() {
-        world.fault(Fault::new(kind.clone()).times(2));
+        world.fault(InjectedFault::new(kind.clone()).times(2));
         let body = numbered(number * 100, number * 100 + 100);
         assert!(world.send(&body).await.is_success(), "{kind:?}");
         assert_eq!(world.documents(APP).len(), (number + 1) * 100, "{kind:?}");
@@ -173,7 +173,7 @@ async fn nobody_there_is_a_503() {
 #[tokio::test]
 async fn large_requests_are_split_and_large_documents_are_cut() {
     let world = World::start().await;
-    world.fault(Fault::new(FaultKind::Limit { bytes: 40_000 }));
+    world.fault(InjectedFault::new(FaultKind::Limit { bytes: 40_000 }));
     let mut body = numbered(0, 1_000);
     let large = json!({"@timestamp": "2026-01-01T00:00:00Z", "message": "x".repeat(100_000)});
     body.extend(line(APP, "large", &large).bytes());
@@ -193,8 +193,8 @@ async fn large_requests_are_split_and_large_documents_are_cut() {
 async fn resending_unanswered_documents_after_a_rollover_doubles_them() {
     let world = World::start().await;
     assert!(world.send(&numbered(0, 50)).await.is_success());
-    world.fault(Fault::new(FaultKind::AnswerLost).times(1));
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(300))).times(1));
+    world.fault(InjectedFault::new(FaultKind::AnswerLost).times(1));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_millis(300))).times(1));
     let body = numbered(50, 73);
     let rolled = async {
         world.until("the request whose answer is lost", async |world| world.bulk_calls().len() == 2).await;

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use elasticsearch_fake::{Fault, FaultKind};
+use elasticsearch_fake::{FaultKind, InjectedFault};
 
 use super::world::{APP, World, cluster, good, gzip, line, numbered};
 
@@ -71,7 +71,7 @@ async fn a_body_above_the_limit_is_refused_compressed_or_not() {
 async fn chunks_without_a_place_are_refused_and_arrive_later() {
     let world =
         World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1"), ("LOGSHIP_RELAY_WAIT", "100ms")]).await;
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
     let (first, second) = (numbered(0, 5), numbered(5, 10));
     let refused = async {
         world.until("the first is in progress", async |world| world.metric("logship_relay_chunks_in_work").await == 1).await;
@@ -90,7 +90,7 @@ async fn chunks_without_a_place_are_refused_and_arrive_later() {
 async fn an_abandoned_chunk_is_counted_and_frees_its_place() {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
     assert_eq!(world.chunks("abandoned").await, 0);
-    world.fault(Fault::new(FaultKind::Slow(Duration::from_secs(20))).times(1));
+    world.fault(InjectedFault::new(FaultKind::Slow(Duration::from_secs(20))).times(1));
     let body = numbered(0, 5);
     let impatient = world.client.post(&world.url).timeout(Duration::from_secs(1)).body(body.clone());
     assert!(world.told(impatient).await.is_none());

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::BTreeSet};
 
-use elasticsearch_fake::{Fault, FaultKind};
+use elasticsearch_fake::{FaultKind, InjectedFault};
 use local_parts::StopSignal;
 
 use super::world::{APP, DEAD, World, bad, cluster, good, line};
@@ -57,14 +57,15 @@ fn all_arrived(world: &World, documents: usize) {
 fn storm(world: &World, seed: u64) {
     world.fake.change(|cluster| cluster.faults.seed(seed));
     for fault in [
-        Fault::new(FaultKind::busy_items(0.4)).share(0.2),
-        Fault::new(FaultKind::Items { share: 0.1, status: 503, error: "unavailable_shards_exception", reason: "moving" })
+        InjectedFault::new(FaultKind::busy_items(0.4)).share(0.2),
+        InjectedFault::new(FaultKind::Items { share: 0.1, status: 503, error: "unavailable_shards_exception", reason: "moving" })
             .share(0.1),
-        Fault::new(FaultKind::unavailable()).share(0.05),
-        Fault::new(FaultKind::Request { status: 429, error: "circuit_breaking_exception", reason: "Data too large" }).share(0.05),
-        Fault::new(FaultKind::Broken).share(0.05),
-        Fault::new(FaultKind::Limit { bytes: 60_000 }).share(0.1),
-        Fault::new(FaultKind::Slow(std::time::Duration::from_millis(30))).share(0.1),
+        InjectedFault::new(FaultKind::unavailable()).share(0.05),
+        InjectedFault::new(FaultKind::Request { status: 429, error: "circuit_breaking_exception", reason: "Data too large" })
+            .share(0.05),
+        InjectedFault::new(FaultKind::Broken).share(0.05),
+        InjectedFault::new(FaultKind::Limit { bytes: 60_000 }).share(0.1),
+        InjectedFault::new(FaultKind::Slow(std::time::Duration::from_millis(30))).share(0.1),
     ] {
         world.fault(fault);
     }
@@ -77,7 +78,7 @@ const SETTINGS: [(&str, &str); 1] = [("LOGSHIP_RELAY_DEADLINE", "3s")];
 /// would resend all of a chunk.
 async fn without_id_checks(documents: usize) {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_DEADLINE", "5m")]).await;
-    world.fault(Fault::new(FaultKind::ForgetsIds));
+    world.fault(InjectedFault::new(FaultKind::ForgetsIds));
     storm(&world, 1);
     let sent = ship_all(&world, documents).await;
     assert_eq!(sent, documents / CHUNK, "each chunk was sent once");
@@ -95,8 +96,8 @@ async fn a_server_without_id_checks_gets_each_document_once() {
 async fn with_lost_answers(documents: usize) {
     let world = World::start_with(cluster(false), &SETTINGS).await;
     storm(&world, 2);
-    world.fault(Fault::new(FaultKind::AnswerLost).share(0.1));
-    world.fault(Fault::new(FaultKind::AnswerCut).share(0.1));
+    world.fault(InjectedFault::new(FaultKind::AnswerLost).share(0.1));
+    world.fault(InjectedFault::new(FaultKind::AnswerCut).share(0.1));
     ship_all(&world, documents).await;
     all_arrived(&world, documents);
     assert!(world.settled("already_there").await > 0, "answers were lost");

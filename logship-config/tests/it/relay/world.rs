@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, io::Write, path::PathBuf, time::Duration};
 
-use elasticsearch_fake::{Cluster, Fake, Fault, FaultKind};
+use elasticsearch_fake::{Cluster, Fake, FaultKind, InjectedFault};
 use flate2::{Compression, write::GzEncoder};
-use local_parts::{Launch, Process, StopSignal, free_ports};
+use local_parts::{ChildProcess, Launch, StopSignal, free_ports};
 use serde_json::{Value, json};
 
 pub const APP: &str = "logs-exchange.app-default";
@@ -23,7 +23,7 @@ pub struct World {
     pub client: reqwest::Client,
     settings: Vec<(String, String)>,
     folder: tempfile::TempDir,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
 }
 
 /// The relay's answer.
@@ -62,7 +62,7 @@ pub fn cluster(failure_store: bool) -> Cluster {
 pub fn create_streams(fake: &Fake, names: &[&str]) {
     let now = fake.now();
     for name in names {
-        let call = elasticsearch_fake::Call::new("PUT", &format!("/_data_stream/{name}"), Vec::new());
+        let call = elasticsearch_fake::ReceivedCall::new("PUT", &format!("/_data_stream/{name}"), Vec::new());
         let answer = fake.change(|cluster| cluster.answer(&call, now));
         assert_eq!(answer.status, 200, "{:?}", answer.body);
     }
@@ -110,7 +110,7 @@ impl World {
     pub async fn launch(&mut self) {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_logship"));
         let launch = Launch::new("logship", program, ["relay"], self.settings.clone(), StopSignal::Kill);
-        let mut process = Process::start(&launch, self.folder.path()).unwrap();
+        let mut process = ChildProcess::start(&launch, self.folder.path()).unwrap();
         let (client, livez) = (self.client.clone(), format!("{}/livez", self.admin));
         process.ready(READY_DEADLINE, async || client.get(&livez).send().await.is_ok()).await.unwrap();
         self.process = Some(process);
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Returns the relay's process, so that it can end while the world is still used.
-    pub fn process(&mut self) -> Process {
+    pub fn process(&mut self) -> ChildProcess {
         self.process.take().unwrap()
     }
 
@@ -148,7 +148,7 @@ impl World {
         std::fs::read_to_string(self.folder.path().join("logship.log")).unwrap()
     }
 
-    pub fn fault(&self, fault: Fault) {
+    pub fn fault(&self, fault: InjectedFault) {
         self.fake.change(|cluster| cluster.faults.add(fault));
     }
 
@@ -222,13 +222,13 @@ impl World {
 }
 
 /// Every request gets this answer.
-pub fn refuse_requests(status: u16, error: &'static str) -> Fault {
-    Fault::new(FaultKind::Request { status, error, reason: "on purpose" })
+pub fn refuse_requests(status: u16, error: &'static str) -> InjectedFault {
+    InjectedFault::new(FaultKind::Request { status, error, reason: "on purpose" })
 }
 
 /// Every item gets this answer.
-pub fn refuse_items(status: u16, error: &'static str) -> Fault {
-    Fault::new(FaultKind::Items { share: 1.0, status, error, reason: "on purpose" })
+pub fn refuse_items(status: u16, error: &'static str) -> InjectedFault {
+    InjectedFault::new(FaultKind::Items { share: 1.0, status, error, reason: "on purpose" })
 }
 
 pub fn line(stream: &str, id: &str, document: &Value) -> String {

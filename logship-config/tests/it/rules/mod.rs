@@ -11,7 +11,7 @@ use logship::desired;
 
 /// Returns all faults of one file as text.
 fn faults(file: &str, text: &str) -> Vec<String> {
-    match desired::load(&BTreeMap::from([(file.to_owned(), text.to_owned())])) {
+    match desired::load_desired(&BTreeMap::from([(file.to_owned(), text.to_owned())])) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
     }
@@ -154,7 +154,7 @@ fn streams_and_references() {
         "index_patterns: [logs-shop.app-*]\npriority: 200\ndata_stream: {}\ntemplate: {lifecycle: {data_retention: 7d}}\n";
     let load = |template: &str, streams: &str| {
         let files = [("templates/index/t.yaml", template), ("streams.yaml", streams)];
-        desired::load(&files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect())
+        desired::load_desired(&files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect())
     };
     load(template, "streams:\n  logs-shop.app-default: {}\n").unwrap();
     for (template, streams, part) in [

@@ -328,7 +328,7 @@ fn policies_that_the_reference_shows_as_valid() {
             ("snapshots/repositories/backing_repo.yaml", "{type: s3, settings: {bucket: b}}"),
             ("snapshots/policies/slm.yaml", "{schedule: 0 30 1 * * ?, name: \"<s-{now/d}>\", repository: backing_repo}"),
         ];
-        desired::load(&files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect())
+        desired::load_desired(&files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect())
     };
     for (source, text) in [
         ("Searchable snapshot", "{phases: {cold: {actions: {searchable_snapshot: {snapshot_repository: backing_repo}}}}}"),

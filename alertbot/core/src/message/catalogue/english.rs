@@ -1,7 +1,7 @@
 //! English.
 
 use super::{Text, Word};
-use crate::message::age::{Age, TimeUnit};
+use crate::message::age::{Age, AgeUnit};
 
 pub(super) fn word(word: Word) -> &'static str {
     match word {
@@ -137,12 +137,12 @@ const HELP: &str = "/alerts list open incidents
 /id print your id and the chat's id";
 
 fn said_age(age: Age) -> String {
-    let part = |(unit, count): (TimeUnit, u64)| {
+    let part = |(unit, count): (AgeUnit, u64)| {
         let unit = match unit {
-            TimeUnit::Second => "s",
-            TimeUnit::Minute => "min",
-            TimeUnit::Hour => "h",
-            TimeUnit::Day => "d",
+            AgeUnit::Second => "s",
+            AgeUnit::Minute => "min",
+            AgeUnit::Hour => "h",
+            AgeUnit::Day => "d",
         };
         format!("{count} {unit}")
     };

@@ -5,7 +5,7 @@ use super::{Text, Word};
 use crate::{
     alert::Severity,
     message::{
-        age::{Age, TimeUnit},
+        age::{Age, AgeUnit},
         bidi::isolate,
     },
 };
@@ -146,12 +146,12 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 fn said_age(age: Age) -> String {
-    let part = |(unit, count): (TimeUnit, u64)| {
+    let part = |(unit, count): (AgeUnit, u64)| {
         let unit = match unit {
-            TimeUnit::Second => "ثانیه",
-            TimeUnit::Minute => "دقیقه",
-            TimeUnit::Hour => "ساعت",
-            TimeUnit::Day => "روز",
+            AgeUnit::Second => "ثانیه",
+            AgeUnit::Minute => "دقیقه",
+            AgeUnit::Hour => "ساعت",
+            AgeUnit::Day => "روز",
         };
         format!("{count} {unit}")
     };

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 /// What a method does.
 #[derive(Clone, Copy)]
-pub enum Action {
+pub enum MethodAction {
     /// Of the REST API, by its row in [`ENDPOINTS`].
     Endpoint {
         endpoint: &'static Endpoint,
@@ -84,27 +84,28 @@ pub const METHODS: &[Row] = &[
 ];
 
 /// Methods that act on the connection itself.
-pub const SESSION_METHODS: &[(&str, Action)] = &[
-    ("session.logon", Action::Logon),
-    ("session.status", Action::Status),
-    ("session.logout", Action::Logout),
-    ("session.subscriptions", Action::Subscriptions),
-    ("userDataStream.subscribe", Action::Subscribe),
-    ("userDataStream.subscribe.signature", Action::SubscribeSignature),
-    ("userDataStream.unsubscribe", Action::Unsubscribe),
+pub const SESSION_METHODS: &[(&str, MethodAction)] = &[
+    ("session.logon", MethodAction::Logon),
+    ("session.status", MethodAction::Status),
+    ("session.logout", MethodAction::Logout),
+    ("session.subscriptions", MethodAction::Subscriptions),
+    ("userDataStream.subscribe", MethodAction::Subscribe),
+    ("userDataStream.subscribe.signature", MethodAction::SubscribeSignature),
+    ("userDataStream.unsubscribe", MethodAction::Unsubscribe),
 ];
 
-static TABLE: LazyLock<FxHashMap<&'static str, (&'static str, Action)>> = LazyLock::new(|| {
+static TABLE: LazyLock<FxHashMap<&'static str, (&'static str, MethodAction)>> = LazyLock::new(|| {
     let endpoints = METHODS.iter().map(|(name, method, path, counts_orders)| {
         let found = ENDPOINTS.iter().find(|endpoint| endpoint.method == *method && endpoint.path == *path);
-        let action = found.map_or(Action::Unsupported, |endpoint| Action::Endpoint { endpoint, counts_orders: *counts_orders });
+        let action = found
+            .map_or(MethodAction::Unsupported, |endpoint| MethodAction::Endpoint { endpoint, counts_orders: *counts_orders });
         (*name, (*name, action))
     });
     endpoints.chain(SESSION_METHODS.iter().map(|(name, action)| (*name, (*name, *action)))).collect()
 });
 
 /// The method with this name, which may be prefixed with `v3/`; with the name as a label.
-pub fn find(name: &str) -> Option<(&'static str, Action)> {
+pub fn find_method(name: &str) -> Option<(&'static str, MethodAction)> {
     TABLE.get(name.strip_prefix("v3/").unwrap_or(name)).copied()
 }
 
@@ -115,13 +116,15 @@ mod tests {
     #[test]
     fn methods_are_found_with_and_without_a_version() {
         for name in ["order.place", "v3/order.place"] {
-            let Some(("order.place", Action::Endpoint { endpoint, counts_orders: true })) = find(name) else { panic!("{name}") };
+            let Some(("order.place", MethodAction::Endpoint { endpoint, counts_orders: true })) = find_method(name) else {
+                panic!("{name}")
+            };
             assert_eq!((endpoint.method.as_str(), endpoint.path), ("POST", "/api/v3/order"));
         }
-        assert!(matches!(find("session.logon"), Some((_, Action::Logon))));
-        assert!(matches!(find("sor.order.place"), Some((_, Action::Unsupported))));
+        assert!(matches!(find_method("session.logon"), Some((_, MethodAction::Logon))));
+        assert!(matches!(find_method("sor.order.place"), Some((_, MethodAction::Unsupported))));
         for name in ["", "v3/", "order", "v2/order.place", "Order.place"] {
-            assert!(find(name).is_none(), "{name}");
+            assert!(find_method(name).is_none(), "{name}");
         }
     }
 }

@@ -11,11 +11,11 @@ mod session;
 
 pub use methods::{METHODS, SESSION_METHODS};
 
-use super::connection::{Closing, Serve, Session, Socket, serve};
+use super::connection::{CloseReason, Serve, Session, Socket, serve_session};
 use crate::http::App;
-use crate::http::auth::{self, Proof, Signed};
-use crate::http::edge::{self, now};
-use crate::http::endpoint::{Answer, Call, Endpoint, Reply, Security, Weight};
+use crate::http::auth::{self, SignatureProof, Signed};
+use crate::http::edge::{self, raw_now};
+use crate::http::endpoint::{Call, Endpoint, EndpointResult, EndpointWeight, Reply, Security};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::json::{Json, TimeUnit};
@@ -26,9 +26,9 @@ use axum::http::StatusCode;
 use exchange_core::money::Time;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use methods::Action;
+use methods::MethodAction;
 use reply::Used;
-use request::{Malformed, Request};
+use request::{MalformedRequest, WebSocketRequest};
 use session::{Accounts, Logon};
 use std::future::Future;
 use std::net::IpAddr;
@@ -61,7 +61,7 @@ struct Api {
 /// # Errors
 ///
 /// Returns 400 for a wrong parameter of the URL, 503 while the state is not current.
-pub fn open(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiError> {
+pub fn open_api_session(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiError> {
     let parameters = Parameters::read(request.uri().query().unwrap_or_default().as_bytes(), b"")?;
     let unit = match parameters.text("timeUnit")? {
         None => TimeUnit::Millisecond,
@@ -77,7 +77,7 @@ pub fn open(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiEr
         accounts: Accounts::new(app.streams.clone(), Arc::clone(&outlet)),
         outlet,
         address: edge::address_of(app, request),
-        connected: now(),
+        connected: raw_now(),
         shows_limits,
         logon: None,
         running: FuturesUnordered::new(),
@@ -88,7 +88,7 @@ impl Serve for Api {
     fn serve(mut self: Box<Self>, socket: Socket, shutdown: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let metrics = self.app.streams.metrics().clone();
-            serve(socket, &mut *self, &metrics, shutdown).await;
+            serve_session(socket, &mut *self, &metrics, shutdown).await;
         })
     }
 }
@@ -101,17 +101,17 @@ impl Session for Api {
         &self.outlet
     }
 
-    fn text(&mut self, message: Utf8Bytes) -> Result<(), Closing> {
-        let status = match request::read(&message) {
+    fn text(&mut self, message: Utf8Bytes) -> Result<(), CloseReason> {
+        let status = match request::read_request(&message) {
             Ok(request) => self.handle(request),
-            Err(Malformed { id, error }) => {
+            Err(MalformedRequest { id, error }) => {
                 let (weight, refused) = self.charge(edge::WEIGHT_OF_A_FAULT);
                 let error = refused.err().unwrap_or(error);
                 self.answer("unknown", &id, Err(error), Used { weight, orders: None, shown: self.shows_limits }, None)
             }
         };
         // A banned address is disconnected.
-        if status == Some(StatusCode::IM_A_TEAPOT) { Err(Closing::BANNED) } else { Ok(()) }
+        if status == Some(StatusCode::IM_A_TEAPOT) { Err(CloseReason::BANNED) } else { Ok(()) }
     }
 
     async fn progress(&mut self) {
@@ -135,7 +135,7 @@ impl Session for Api {
 
     fn shutdown(&mut self) {
         let mut json = Json::with_capacity(96);
-        json.object(|json| market::server_shutdown(json.key("event"), self.outlet.unit, now()));
+        json.object(|json| market::server_shutdown(json.key("event"), self.outlet.unit, raw_now()));
         self.outlet.push(text(json.into_bytes()), Instant::now());
     }
 
@@ -153,11 +153,11 @@ impl Drop for Api {
 
 impl Api {
     /// Starts a request. Returns the status if it is answered already.
-    fn handle(&mut self, request: Request) -> Option<StatusCode> {
-        let Request { id, method, mut parameters } = request;
-        let received = now();
-        let found = methods::find(&method);
-        let (label, action) = found.unwrap_or(("unknown", Action::Unsupported));
+    fn handle(&mut self, request: WebSocketRequest) -> Option<StatusCode> {
+        let WebSocketRequest { id, method, mut parameters } = request;
+        let received = raw_now();
+        let found = methods::find_method(&method);
+        let (label, action) = found.unwrap_or(("unknown", MethodAction::Unsupported));
         let payload = parameters.sorted_without("signature");
         let shown = match parameters.boolean("returnRateLimits") {
             Ok(shown) => shown.unwrap_or(self.shows_limits),
@@ -168,11 +168,11 @@ impl Api {
         };
         parameters.remove("returnRateLimits");
         let weight = match action {
-            Action::Endpoint { endpoint, .. } => match endpoint.weight {
-                Weight::Fixed(weight) => weight,
-                Weight::Of(weigh) => weigh(&parameters),
+            MethodAction::Endpoint { endpoint, .. } => match endpoint.weight {
+                EndpointWeight::Fixed(weight) => weight,
+                EndpointWeight::Of(weigh) => weigh(&parameters),
             },
-            Action::Unsupported => edge::WEIGHT_OF_A_FAULT,
+            MethodAction::Unsupported => edge::WEIGHT_OF_A_FAULT,
             _ => SESSION_WEIGHT,
         };
         let (weight, charged) = self.charge(weight);
@@ -182,10 +182,10 @@ impl Api {
         }
         let signed = Signing { payload: &payload, received };
         match action {
-            Action::Endpoint { endpoint, counts_orders } => {
+            MethodAction::Endpoint { endpoint, counts_orders } => {
                 self.start(endpoint, counts_orders, Started { label, id, parameters, used, signed })
             }
-            Action::Unsupported => self.answer(label, &id, Err(ApiError::UNSUPPORTED), used, Some(received)),
+            MethodAction::Unsupported => self.answer(label, &id, Err(ApiError::UNSUPPORTED), used, Some(received)),
             action => {
                 let answer = self.act(action, &parameters, &signed, &id, used);
                 answer.and_then(|answer| self.answer(label, &id, answer, used, Some(received)))
@@ -221,8 +221,8 @@ impl Api {
         // At the highest level, as the span of an HTTP request.
         let span = tracing::error_span!("ws-api", otel.name = label, otel.kind = "server", rpc.method = label);
         let answering = async move {
-            let answer = edge::bounded(edge::perform(&app, endpoint, &call)).await;
-            let (status, reply) = reply::of(&app, &id, answer, used);
+            let answer = edge::bounded(edge::perform_call(&app, endpoint, &call)).await;
+            let (status, reply) = reply::reply_of(&app, &id, answer, used);
             count(&app, label, status, begun);
             if status.is_server_error() {
                 service_kit::trace::failed("server", format!("answered with status {}", status.as_u16()));
@@ -252,7 +252,7 @@ impl Api {
         parameters: &Parameters<'_>,
         signed: &Signing<'_>,
     ) -> Result<(Arc<crate::http::keys::Key>, Signed), ApiError> {
-        let proof = Proof {
+        let proof = SignatureProof {
             api_key: parameters.mandatory("apiKey")?,
             payload: &[signed.payload.as_bytes()],
             parameters,
@@ -263,27 +263,34 @@ impl Api {
     }
 
     /// A method that acts on the session. `None`: it has sent its reply.
-    fn act(&mut self, action: Action, parameters: &Parameters<'_>, signed: &Signing<'_>, id: &str, used: Used) -> Option<Answer> {
+    fn act(
+        &mut self,
+        action: MethodAction,
+        parameters: &Parameters<'_>,
+        signed: &Signing<'_>,
+        id: &str,
+        used: Used,
+    ) -> Option<EndpointResult> {
         const SIGNED: &[&str] = &["apiKey", "timestamp", "recvWindow", "signature"];
         let names = match action {
-            Action::Logon | Action::SubscribeSignature => SIGNED,
-            Action::Unsubscribe => &["subscriptionId"],
+            MethodAction::Logon | MethodAction::SubscribeSignature => SIGNED,
+            MethodAction::Unsubscribe => &["subscriptionId"],
             _ => &[],
         };
         if parameters.count_known(names) != parameters.len() {
             return Some(Err(ApiError::too_many(names.len(), parameters.len())));
         }
         let answer = match action {
-            Action::Logon => self.log_on(parameters, signed),
-            Action::Logout => {
-                self.accounts.end_logon(now());
+            MethodAction::Logon => self.log_on(parameters, signed),
+            MethodAction::Logout => {
+                self.accounts.end_logon(raw_now());
                 self.logon = None;
                 Ok(self.status())
             }
-            Action::Status => Ok(self.status()),
-            Action::Subscriptions => Ok(self.accounts.list()),
-            Action::Unsubscribe => self.accounts.unsubscribe(parameters, now()),
-            Action::Subscribe => match &self.logon {
+            MethodAction::Status => Ok(self.status()),
+            MethodAction::Subscriptions => Ok(self.accounts.list()),
+            MethodAction::Unsubscribe => self.accounts.unsubscribe(parameters, raw_now()),
+            MethodAction::Subscribe => match &self.logon {
                 Some(logon) if self.app.keys.get(&logon.api_key).is_some() => {
                     let (account, api_key) = (logon.account, logon.api_key.clone());
                     return self.subscribe(account, api_key, true, id, used).err().map(Err);
@@ -291,23 +298,23 @@ impl Api {
                 Some(_) => Err(ApiError::KEY_REJECTED),
                 None => Err(ApiError::NOT_AUTHORIZED),
             },
-            Action::SubscribeSignature => match self.verify(Security::UserStream, parameters, signed) {
+            MethodAction::SubscribeSignature => match self.verify(Security::UserStream, parameters, signed) {
                 Ok((key, _)) => {
                     let api_key = parameters.raw("apiKey").unwrap_or_default().into();
                     return self.subscribe(key.account, api_key, false, id, used).err().map(Err);
                 }
                 Err(error) => Err(error),
             },
-            Action::Endpoint { .. } | Action::Unsupported => Err(ApiError::UNSUPPORTED),
+            MethodAction::Endpoint { .. } | MethodAction::Unsupported => Err(ApiError::UNSUPPORTED),
         };
         Some(answer.inspect_err(|error| {
-            if matches!(action, Action::Logon | Action::SubscribeSignature) {
+            if matches!(action, MethodAction::Logon | MethodAction::SubscribeSignature) {
                 edge::count_auth_failure(&self.app, error);
             }
         }))
     }
 
-    fn log_on(&mut self, parameters: &Parameters<'_>, signed: &Signing<'_>) -> Answer {
+    fn log_on(&mut self, parameters: &Parameters<'_>, signed: &Signing<'_>) -> EndpointResult {
         let (key, _) = self.verify(Security::None, parameters, signed)?;
         if !key.verifier.is_ed25519() {
             return Err(ApiError::HMAC_SESSION);
@@ -321,7 +328,7 @@ impl Api {
     fn subscribe(&mut self, account: u32, api_key: Box<str>, by_logon: bool, id: &str, used: Used) -> Result<(), ApiError> {
         let subscription = self.accounts.next(account)?;
         let body = Reply::written(32, |json| json.object(|json| json.key("subscriptionId").integer(subscription)));
-        let (status, reply) = reply::of(&self.app, id, Ok(body), used);
+        let (status, reply) = reply::reply_of(&self.app, id, Ok(body), used);
         let label = if by_logon { "userDataStream.subscribe" } else { "userDataStream.subscribe.signature" };
         count(&self.app, label, status, Instant::now());
         self.accounts.subscribe(subscription, account, api_key, by_logon, reply);
@@ -344,7 +351,7 @@ impl Api {
                 }
                 json.key("connectedSince").integer(unit.show(self.connected));
                 json.key("returnRateLimits").boolean(self.shows_limits);
-                json.key("serverTime").integer(unit.show(now()));
+                json.key("serverTime").integer(unit.show(raw_now()));
                 json.key("userDataStream").boolean(self.accounts.any());
             });
         })
@@ -356,9 +363,9 @@ impl Api {
         (used, charged)
     }
 
-    fn answer(&self, label: &str, id: &str, answer: Answer, used: Used, received: Option<Time>) -> Option<StatusCode> {
-        let (status, reply) = reply::of(&self.app, id, answer, used);
-        let elapsed = received.map_or(0, |received| now().saturating_sub(received));
+    fn answer(&self, label: &str, id: &str, answer: EndpointResult, used: Used, received: Option<Time>) -> Option<StatusCode> {
+        let (status, reply) = reply::reply_of(&self.app, id, answer, used);
+        let elapsed = received.map_or(0, |received| raw_now().saturating_sub(received));
         self.app.streams.metrics().requests.with_label_values(&[label, status.as_str()]).inc();
         self.app.streams.metrics().duration.observe(elapsed as f64 / 1e6);
         self.outlet.push(reply, Instant::now());

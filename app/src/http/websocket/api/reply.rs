@@ -1,8 +1,8 @@
 //! This module writes the replies of the WebSocket API. It must not decide them.
 
 use crate::http::App;
-use crate::http::edge::now;
-use crate::http::endpoint::Answer;
+use crate::http::edge::raw_now;
+use crate::http::endpoint::EndpointResult;
 use crate::http::error::ApiError;
 use crate::http::order_count::unfilled;
 use crate::http::response;
@@ -26,7 +26,7 @@ pub struct Used {
 }
 
 /// The reply to the request with this id.
-pub fn of(app: &App, id: &str, answer: Answer, used: Used) -> (StatusCode, Utf8Bytes) {
+pub fn reply_of(app: &App, id: &str, answer: EndpointResult, used: Used) -> (StatusCode, Utf8Bytes) {
     let (status, size) = match &answer {
         Ok(reply) => (reply.status, reply.body.len()),
         Err(error) => (error.status, 256),
@@ -58,7 +58,7 @@ fn write_error(json: &mut Json, error: &ApiError) {
         match (&error.data, error.retry_after) {
             (Some(data), _) => json.key("data").raw(data),
             (None, Some(seconds)) => json.key("data").object(|json| {
-                let time = now() / MILLISECONDS;
+                let time = raw_now() / MILLISECONDS;
                 json.key("serverTime").integer(time);
                 json.key("retryAfter").integer(time + i64::try_from(seconds).unwrap_or_default() * MILLISECONDS);
             }),
@@ -71,7 +71,7 @@ fn rate_limits(json: &mut Json, app: &App, used: Used) {
     let limits = app.limits.settings();
     let mut rows = Vec::with_capacity(3);
     if let Some(account) = used.orders {
-        let (ten_seconds, one_day) = unfilled(app, account, now());
+        let (ten_seconds, one_day) = unfilled(app, account, raw_now());
         rows.push(("ORDERS", "SECOND", 10, limits.orders_10s, ten_seconds));
         rows.push(("ORDERS", "DAY", 1, limits.orders_1d, one_day));
     }

@@ -11,7 +11,7 @@ const ID_MAX: usize = 256;
 
 /// A well-formed request.
 #[derive(Debug)]
-pub struct Request {
+pub struct WebSocketRequest {
     /// JSON of the client's id, echoed in the reply.
     pub id: Box<str>,
     pub method: Box<str>,
@@ -20,7 +20,7 @@ pub struct Request {
 
 /// A request that cannot be run, with its id if it has one.
 #[derive(Debug)]
-pub struct Malformed {
+pub struct MalformedRequest {
     pub id: Box<str>,
     pub error: ApiError,
 }
@@ -31,8 +31,8 @@ const NO_ID: &str = "null";
 ///
 /// Returns -1135 for text that is not a JSON object, -1102 for a missing id or method, -1100 for a wrong type, -1101 for a repeated
 /// parameter.
-pub fn read(text: &str) -> Result<Request, Malformed> {
-    let anonymous = |error| Malformed { id: NO_ID.into(), error };
+pub fn read_request(text: &str) -> Result<WebSocketRequest, MalformedRequest> {
+    let anonymous = |error| MalformedRequest { id: NO_ID.into(), error };
     let Pairs(members) = serde_json::from_str(text).map_err(|_| anonymous(ApiError::INVALID_JSON))?;
     let member = |name: &str| {
         let mut found = members.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
@@ -46,7 +46,7 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
         Some(id) if id.len() <= ID_MAX && is_id(id) => Box::from(id),
         Some(_) => return Err(anonymous(ApiError::illegal("id", "^[a-zA-Z0-9-_]{1,36}$"))),
     };
-    let fail = |error| Malformed { id: id.clone(), error };
+    let fail = |error| MalformedRequest { id: id.clone(), error };
     let method = match member("method")? {
         None => return Err(fail(ApiError::mandatory("method"))),
         Some(method) => serde_json::from_str::<String>(method.get()).map_err(|_| fail(ApiError::mandatory("method")))?,
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
         None | Some("null") => Parameters::default(),
         Some(text) => parameters(text).map_err(fail)?,
     };
-    Ok(Request { method: method.into(), parameters, id })
+    Ok(WebSocketRequest { method: method.into(), parameters, id })
 }
 
 /// A text, a whole number or null.
@@ -138,7 +138,7 @@ mod fuzz {
     }
 
     fn check(text: &str) -> Result<(), TestCaseError> {
-        match read(text) {
+        match read_request(text) {
             Ok(request) => {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&request.id).is_ok());
                 let _ = request.parameters.sorted_without("signature");
@@ -159,7 +159,7 @@ mod tests {
             "symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01000000",
             "price": "52000.00", "recvWindow": 100, "timestamp": 1645423376532,
             "apiKey": "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A", "signature": "x"}}"#;
-        let request = read(text).unwrap();
+        let request = read_request(text).unwrap();
         assert_eq!((&*request.method, &*request.id), ("order.place", "\"4885f793-e5ad-4c3b-8f6c-55d891472b71\""));
         let payload = request.parameters.sorted_without("signature");
         assert_eq!(
@@ -176,9 +176,10 @@ mod tests {
 
     #[test]
     fn values_keep_the_text_that_was_signed() {
-        let request =
-            read(r#"{"id":null,"method":"x","params":{"a":1.50,"b":true,"c":"é&=","d":["X", "Y"],"e":null,"f":-0,"g":1e-7}}"#)
-                .unwrap();
+        let request = read_request(
+            r#"{"id":null,"method":"x","params":{"a":1.50,"b":true,"c":"é&=","d":["X", "Y"],"e":null,"f":-0,"g":1e-7}}"#,
+        )
+        .unwrap();
         let expected = "a=1.50&b=true&c=é&=&d=[\"X\",\"Y\"]&f=-0&g=1e-7";
         assert_eq!(request.parameters.sorted_without(""), expected);
     }
@@ -200,7 +201,7 @@ mod tests {
             (r#"{"id":1,"method":"ping","params":{"a":1,"a":2}}"#, "1", -1101),
         ];
         for (text, id, code) in rows {
-            let malformed = read(text).unwrap_err();
+            let malformed = read_request(text).unwrap_err();
             assert_eq!((&*malformed.id, malformed.error.code), (id, code), "{text}");
         }
     }

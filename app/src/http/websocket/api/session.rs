@@ -1,8 +1,8 @@
 //! This module holds what a connection of the WebSocket API has: its key, and its subscriptions to accounts. It must not check a
 //! signature.
 
-use crate::http::edge::now;
-use crate::http::endpoint::{Answer, Reply};
+use crate::http::edge::raw_now;
+use crate::http::endpoint::{EndpointResult, Reply};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::json::Json;
@@ -77,7 +77,7 @@ impl Accounts {
     /// # Errors
     ///
     /// Returns -2036 if there is no such subscription.
-    pub fn unsubscribe(&mut self, parameters: &Parameters<'_>, now: Time) -> Answer {
+    pub fn unsubscribe(&mut self, parameters: &Parameters<'_>, now: Time) -> EndpointResult {
         match parameters.integer("subscriptionId")? {
             Some(id) => {
                 let id = u16::try_from(id).ok().filter(|id| self.active.contains_key(id));
@@ -95,7 +95,7 @@ impl Accounts {
 
     /// Ends the subscriptions whose key may no longer be used.
     pub fn end_revoked(&mut self, is_usable: impl Fn(&str) -> bool) {
-        self.end_where(now(), |subscription| !is_usable(&subscription.api_key));
+        self.end_where(raw_now(), |subscription| !is_usable(&subscription.api_key));
     }
 
     /// The connection ends.
