@@ -39,7 +39,7 @@ use crate::{
     session::NEWER_TIMEOUTS,
 };
 
-pub use database::{RestoredNames, drop_database};
+pub use database::{RestoredNames, drop_database, quiet};
 pub use error::RestoreError;
 pub use large_objects::ObjectChunk;
 pub use preflight::Ahead;
@@ -174,7 +174,7 @@ async fn prepare(
     let chosen = options.selection.choose(&opened.toc)?;
     let names = RestoredNames::new(&opened.database.name, &target, &unique);
     let mut databases = Databases::connect(&options.server, names).await?;
-    let tool = PgRestore::new(options.client_folder.as_deref(), options.server.with_database(&databases.names.restoring))
+    let tool = PgRestore::new(options.client_folder.as_deref(), databases.restoring.clone())
         .option("--no-owner", !options.owners)
         .option("--no-privileges", !options.privileges)
         .option("--no-tablespaces", !options.tablespaces)
@@ -185,7 +185,9 @@ async fn prepare(
         .setting("default_transaction_read_only", "off")
         .setting("default_transaction_isolation", "read committed")
         .setting("default_tablespace", "")
-        .setting("role", "none");
+        .setting("IntervalStyle", "postgres")
+        .setting("array_nulls", "on")
+        .setting("exit_on_error", "off");
     let version = databases.version_number().await?;
     let newer = NEWER_TIMEOUTS.iter().filter(|(_, since)| version >= *since);
     let tool = newer.fold(tool, |tool, (name, _)| tool.setting(name, "0"));
@@ -230,11 +232,17 @@ async fn fill(
     // First, as `pg_restore --create` does: a setting such as `lc_monetary` affects how constants of definitions and rows are read.
     let mut refused = databases.apply_settings(&toc, options.keep_going).await?;
     refused.extend(report.timed(RestoreStage::Objects, tool.run(&phases.before, 1)).await?);
-    let target = options.server.with_database(&databases.names.restoring);
-    let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
+    let sessions = sessions::connect_all(&databases.restoring, jobs, options.maintenance_memory.as_deref()).await?;
 
     progress.stage("rows");
-    let work = RestoreWork { fillings, large_objects, early: phases.early, analyze: options.analyze, how: How::of(options) };
+    let work = RestoreWork {
+        fillings,
+        large_objects,
+        early: phases.early,
+        analyze: options.analyze,
+        completed_late: phases.completed_late,
+        how: How::of(options),
+    };
     let (sessions, written) = report.timed(RestoreStage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");

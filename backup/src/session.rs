@@ -12,6 +12,8 @@ pub const PINNED: &[(&str, &str)] = &[
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("xmloption", "content"),
+    // If off, an array's NULL would be read as a text.
+    ("array_nulls", "on"),
     ("quote_all_identifiers", "off"),
     ("search_path", ""),
     ("row_security", "off"),
@@ -23,6 +25,8 @@ pub const PINNED: &[(&str, &str)] = &[
     ("default_transaction_read_only", "off"),
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
+    // The server refuses some statements, as expected.
+    ("exit_on_error", "off"),
 ];
 
 /// Time limits that only newer servers have: `idle_session_timeout` since PostgreSQL 14, `transaction_timeout` since 17.

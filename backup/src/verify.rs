@@ -208,13 +208,17 @@ impl Drill<'_> {
             return self.judge(name, fault).map(|()| None);
         }
         self.verdict.restore_seconds += begun.elapsed().as_secs_f64();
-        let place = self.server.with_database(&target);
+        let place = self.quiet(&target).await.map_err(DrillError::Restore)?;
         if let DrillPlace::Given(_) = self.options.place {
             self.made.push(target);
         }
         let compared = cancelled.run_until_cancelled(self.compare(&opened, &place)).await;
         compared.ok_or(DrillError::Restore(RestoreError::Interrupted))??;
         Ok(Some((name.to_owned(), place)))
+    }
+
+    async fn quiet(&self, target: &str) -> Result<SourceSettings, RestoreError> {
+        restore::quiet(&mut restore::connect_session(&self.server).await?, self.server.with_database(target)).await
     }
 
     async fn compare(&mut self, opened: &Opened<'_>, place: &SourceSettings) -> Result<(), DrillError> {

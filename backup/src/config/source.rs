@@ -56,6 +56,8 @@ pub struct SourceSettings {
     pub root_certificates: Option<PathBuf>,
     /// Our own certificate and its key, PEM; `None`: the role logs in with a password or without one.
     pub client_certificate: Option<ClientCertificate>,
+    /// Settings of every session from its start, before the server runs any trigger of the database.
+    pub startup: Vec<(&'static str, &'static str)>,
 }
 
 /// Files of a client certificate and its private key (libpq's `sslcert` and `sslkey`).
@@ -105,6 +107,7 @@ impl SourceSettings {
             tls: TlsMode::default(),
             root_certificates: None,
             client_certificate: None,
+            startup: Vec::new(),
         };
         let (mut certificate, mut key) = (None, None);
         for (name, value) in url.query_pairs() {
@@ -164,6 +167,9 @@ impl SourceSettings {
                 TlsMode::VerifyCa => PgSslMode::VerifyCa,
                 TlsMode::VerifyFull => PgSslMode::VerifyFull,
             });
+        if !self.startup.is_empty() {
+            options = options.options(self.startup.iter().copied());
+        }
         options = if self.is_socket() { options.socket(&self.host) } else { options.host(&self.host) };
         if let Some(password) = &self.password {
             options = options.password(password.expose());

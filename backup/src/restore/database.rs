@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// `NAMEDATALEN` - 1: the server would truncate a longer name.
-const LONGEST_NAME_BYTES: usize = 63;
+pub(super) const LONGEST_NAME_BYTES: usize = 63;
 
 /// A database that initdb creates and that contains no user data.
 const ALWAYS_THERE: &str = "template1";
@@ -58,6 +58,8 @@ const NOTHING_MADE: &str = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class W
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE oid >= 16384) \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
 
+const QUIET: &str = "asking for the rights of the role";
+
 /// Maximum wait for ending sessions. The server itself waits as long before it renames a database.
 const SESSIONS_END: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
@@ -66,6 +68,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Databases {
     connection: PgConnection,
     server: SourceSettings,
+    /// The database that is being restored.
+    pub restoring: SourceSettings,
     pub names: RestoredNames,
     /// Whether the target's name belongs to the unchanged, empty `postgres` of initdb. It is replaced, since it has no content.
     as_made: bool,
@@ -76,8 +80,9 @@ impl Databases {
         // A database with connected sessions cannot be renamed.
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         // The connection is idle during the whole restore; its idle timeouts are pinned.
-        let connection = super::connect_session(&besides).await?;
-        Ok(Self { connection, server: server.clone(), names, as_made: false })
+        let mut connection = super::connect_session(&besides).await?;
+        let restoring = quiet(&mut connection, server.with_database(&names.restoring)).await?;
+        Ok(Self { connection, server: server.clone(), restoring, names, as_made: false })
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
@@ -205,7 +210,7 @@ impl Databases {
 
     /// A session in the database that is being restored, in its encoding.
     async fn inside(&self) -> Result<RestoreSession, RestoreError> {
-        RestoreSession::open(&self.server.with_database(&self.names.restoring)).await
+        RestoreSession::open(&self.restoring).await
     }
 
     /// Runs a statement about the original on the database that is being restored. `statement` has a character for each byte. Returns
@@ -270,6 +275,21 @@ impl Databases {
     }
 }
 
+/// A restored database for our own sessions. Its settings must not change their role. Its event triggers must not run: one of a
+/// login (since PostgreSQL 17) may write rows or refuse us. Only some roles may prevent that.
+pub async fn quiet(connection: &mut PgConnection, restored: SourceSettings) -> Result<SourceSettings, RestoreError> {
+    // The function of a privilege on a setting is as new as PostgreSQL 15, so the query must not name it on older servers.
+    const PREVENTS: &str = "SELECT pg_catalog.has_parameter_privilege('event_triggers', 'SET')";
+    let known = "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'event_triggers')";
+    let mut prevents: bool = sqlx::query_scalar(known).fetch_one(&mut *connection).await.map_err(RestoreError::asking(QUIET))?;
+    if prevents {
+        prevents = sqlx::query_scalar(PREVENTS).fetch_one(connection).await.map_err(RestoreError::asking(QUIET))?;
+    }
+    let mut startup = vec![("role", "none")];
+    startup.extend(prevents.then_some(("event_triggers", "off")));
+    Ok(SourceSettings { startup, ..restored })
+}
+
 /// Drops a database that a restore created, even with connected sessions; succeeds if it does not exist. The server refuses to
 /// drop a database with subscriptions. They are dropped first, without contacting the publisher, whose slots belong to the
 /// original.
@@ -280,7 +300,8 @@ pub async fn drop_database(connection: &mut PgConnection, server: &SourceSetting
     );
     let subscriptions: Vec<String> = query.bind(name).fetch_all(&mut *connection).await.map_err(RestoreError::asking(WHAT))?;
     if !subscriptions.is_empty() {
-        let mut inside = super::connect_session(&server.with_database(name)).await?;
+        let place = quiet(connection, server.with_database(name)).await?;
+        let mut inside = super::connect_session(&place).await?;
         for subscription in subscriptions.iter().map(|subscription| quoted(subscription)) {
             // In separate transactions, since the last statement cannot share one with the others.
             for statement in [

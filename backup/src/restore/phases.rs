@@ -30,6 +30,9 @@ pub struct Phases {
     pub after: Contents,
     /// Whether `after` justifies several sessions. Indexes of small tables take no time, unlike objects that read large tables.
     pub after_is_much: bool,
+    /// Large tables that get indexes or statistics objects in `after`, by the dump id of their rows. Statistics for the planner
+    /// that were collected before would lack those of expressions and of statistics objects.
+    pub completed_late: HashSet<i32>,
 }
 
 /// Constraints lock the whole table and run one at a time; indexes share it.
@@ -50,13 +53,26 @@ impl Phases {
         let by_table: HashMap<i32, i32> =
             contents.entries.iter().filter(large).filter_map(|rows| Some((*rows.dependencies.first()?, rows.dump_id))).collect();
         let known: HashSet<i32> = contents.entries.iter().map(|entry| entry.dump_id).collect();
+        let by_id = contents.by_id();
+        // A configuration table of an extension is no entry itself, so its rows depend on the extension.
+        let configured: HashSet<i32> = contents
+            .entries
+            .iter()
+            .filter(|entry| entry.is_table_data())
+            .flat_map(|rows| rows.dependencies.iter().copied())
+            .collect();
         for entry in &contents.entries {
             let (constraint, index) = (entry.kind == "CONSTRAINT", entry.kind == "INDEX");
             let ready = |id: &i32| before.contains(id) || !known.contains(id);
             if !(constraint || index) || !entry.dependencies.iter().all(ready) {
                 continue;
             }
-            let Some(rows) = entry.dependencies.iter().find_map(|id| by_table.get(id)) else {
+            let rows = entry
+                .dependencies
+                .iter()
+                .find_map(|id| by_table.get(id))
+                .filter(|_| !calls_functions(entry, &by_id, &configured));
+            let Some(rows) = rows else {
                 if index && takes_table(entry) {
                     alone.insert(entry.dump_id);
                 }
@@ -84,7 +100,10 @@ impl Phases {
                 || entry.section == DumpSection::PostData && entry.dependencies.iter().any(|id| by_table.contains_key(id))
         };
         after_is_much |= after.entries.iter().any(reads_much);
+        let completes = |entry: &&Entry| matches!(&*entry.kind.lossy(), "INDEX" | "CONSTRAINT" | "STATISTICS");
+        let late = after.entries.iter().filter(completes).flat_map(|entry| &entry.dependencies);
         Self {
+            completed_late: late.filter_map(|table| by_table.get(table).copied()).collect(),
             after_is_much,
             before: contents.only(|entry| before.contains(&entry.dump_id)),
             early,
@@ -92,6 +111,23 @@ impl Phases {
             after,
         }
     }
+}
+
+/// Whether building an index may call a function of the database. Such a function can read other tables, even if it is declared
+/// immutable, so every row must exist first. Functions of an extension can read its configuration tables.
+fn calls_functions(index: &Entry, by_id: &HashMap<i32, &Entry>, configured: &HashSet<i32>) -> bool {
+    let (mut seen, mut ahead) = (HashSet::new(), index.dependencies.clone());
+    while let Some(id) = ahead.pop() {
+        let Some(entry) = by_id.get(&id).filter(|_| seen.insert(id)) else { continue };
+        match &*entry.kind.lossy() {
+            "FUNCTION" | "AGGREGATE" | "PROCEDURE" => return true,
+            "EXTENSION" if configured.contains(&id) => return true,
+            // A table's own defaults and checks do not run while its index is built.
+            "TABLE" | "MATERIALIZED VIEW" | "EXTENSION" => {}
+            _ => ahead.extend(&entry.dependencies),
+        }
+    }
+    false
 }
 
 /// Whether an index's entry also runs ALTER TABLE (`CLUSTER ON`, `REPLICA IDENTITY`) after the index is built. Two sessions that

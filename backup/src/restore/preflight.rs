@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::{
     Chosen, Opened, RestoreError, RestoreOptions,
-    database::Databases,
+    database::{Databases, LONGEST_NAME_BYTES},
     tool::PgRestore,
     trouble::{PreflightError, PreflightErrors},
 };
@@ -49,6 +49,7 @@ pub(super) async fn check_target(
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     versions(&mut troubles, databases.connection(), reader, &toc, tool).await?;
     let target = databases.names.target.clone();
+    name(&mut troubles, &target);
     if databases.exists(&target).await? {
         if !options.replace && !databases.is_as_made(&options.server).await? {
             troubles.add(
@@ -93,6 +94,17 @@ pub(super) async fn check_target(
         );
     }
     if troubles.0.is_empty() { Ok(()) } else { Err(RestoreError::Preflight(troubles)) }
+}
+
+/// The server truncates a longer name with a notice only, so the rename at the end would get another name.
+fn name(troubles: &mut Troubles, target: &str) {
+    let remedy = "give another name with --to";
+    if target.is_empty() || target.contains('\0') {
+        troubles.add(format!("{target:?} is not a name of a database"), remedy);
+    } else if target.len() > LONGEST_NAME_BYTES {
+        let told = format!("the name {target:?} has {} bytes, but PostgreSQL allows {LONGEST_NAME_BYTES}", target.len());
+        troubles.add(told, remedy);
+    }
 }
 
 async fn versions(

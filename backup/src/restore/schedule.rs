@@ -35,6 +35,8 @@ pub struct RestoreWork {
     pub early: HashMap<i32, Early>,
     /// Whether large tables get their statistics here.
     pub analyze: bool,
+    /// Tables whose statistics must wait for objects that follow, by the dump id of the rows.
+    pub completed_late: HashSet<i32>,
     pub how: How,
 }
 
@@ -192,8 +194,9 @@ pub async fn run(
     progress: &RestoreProgress,
 ) -> Result<(Vec<RestoreSession>, WrittenBy), RestoreError> {
     let early = work.early;
+    let complete = |filling: &&Filling| !filling.through_root && !work.completed_late.contains(&filling.table.dump_id);
     let large =
-        work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES && !filling.through_root);
+        work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES && complete(filling));
     let mut large: HashMap<i32, Vec<u8>> =
         large.map(|filling| (filling.table.dump_id, filling.target.relation.clone())).collect();
     let (mut queue, mut unfilled, mut held) = (Queue::default(), HashMap::new(), Held::default());

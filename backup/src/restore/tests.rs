@@ -173,6 +173,37 @@ fn large_tables_get_indexes_early_and_every_entry_runs_once() {
     assert_eq!(created(&phases.after), [1, 23, 30, 33, 34, 35]);
 }
 
+/// The function may read tables whose rows come later. An operator class and a domain can lead to a function too.
+#[test]
+fn an_index_that_calls_a_function_waits_for_all_rows() {
+    let large = HashMap::from([(21, 1 << 30), (22, 1 << 30)]);
+    for (kind, needs, waits) in [
+        ("FUNCTION", [2, 2], true),
+        ("OPERATOR CLASS", [2, 51], true),
+        ("DOMAIN", [51, 2], true),
+        ("TYPE", [2, 2], false),
+        ("COLLATION", [2, 2], false),
+        ("EXTENSION", [2, 2], false),
+    ] {
+        let mut shop = shop();
+        shop.entries.insert(4, entry(51, "FUNCTION", "a.function", &[2]));
+        shop.entries.insert(5, entry(50, kind, "a.needed", &needs));
+        for index in shop.entries.iter_mut().filter(|entry| [31, 32].contains(&entry.dump_id)) {
+            index.dependencies.push(50);
+        }
+        let phases = Phases::of(&shop, &large);
+        assert_eq!(phases.early.contains_key(&21), !waits, "{kind}");
+        assert_eq!([31, 32].iter().all(|id| phases.after.entry(*id).is_some()), waits, "{kind}");
+        // Index 33 depends on the constraint, so it is built last in any case.
+        assert!(phases.completed_late.contains(&21) && !phases.completed_late.contains(&22), "{kind}");
+        if kind == "EXTENSION" {
+            shop.entries.push(entry(52, "TABLE DATA", "a.spatial_ref_sys", &[50]));
+            let phases = Phases::of(&shop, &large);
+            assert!(!phases.early.contains_key(&21), "the extension's functions may read its configuration table");
+        }
+    }
+}
+
 #[test]
 fn without_large_tables_all_indexes_are_built_last() {
     let phases = Phases::of(&shop(), &HashMap::new());

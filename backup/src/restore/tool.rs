@@ -199,7 +199,9 @@ impl PgRestore {
 
     fn session_options(&self) -> String {
         let escaped = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");
-        self.settings.iter().map(|(name, value)| format!("-c {name}={} ", escaped(value))).collect()
+        let startup = self.target.startup.iter().map(|(name, value)| (*name, *value));
+        let settings = startup.chain(self.settings.iter().map(|(name, value)| (*name, value.as_str())));
+        settings.map(|(name, value)| format!("-c {name}={} ", escaped(value))).collect()
     }
 }
 

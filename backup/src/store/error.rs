@@ -150,10 +150,23 @@ where
     const FULL: [&str; 5] =
         ["QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLargeForQuota", "XMinioAdminBucketQuotaExceeded"];
     /// Services answer these with 400 or 403.
+    const ELSEWHERE: [&str; 5] = [
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "IncorrectEndpoint",
+    ];
     const EXPIRED: [&str; 4] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"];
     match status {
         _ if EXPIRED.contains(&code.as_str()) => StoreError::Expired { operation, key: key.to_owned(), code, reason },
         _ if code == "RequestTimeTooSkewed" => StoreError::Clock { operation, code, reason },
+        // The client follows no redirect: it would sign for the wrong region again.
+        _ if ELSEWHERE.contains(&code.as_str()) || status == 301 => {
+            let remedy =
+                "the bucket is in another region; correct BACKUP_STORE_REGION, and BACKUP_STORE_ENDPOINT if it names a region";
+            StoreError::Refused { operation, code, reason: format!("{reason}; {remedy}") }
+        }
         _ if code == "RequestTimeout" => StoreError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ if code == "NoSuchBucket" => StoreError::NoBucket { bucket: bucket.to_owned() },
         507 => StoreError::Full { operation, code, reason },

@@ -160,6 +160,7 @@ impl ScratchServer {
             tls: TlsMode::Disable,
             root_certificates: None,
             client_certificate: None,
+            startup: Vec::new(),
         }
     }
 

@@ -17,7 +17,8 @@ pub(super) fn log_in(connection: &mut Connection, source: &SourceSettings) -> Re
     let mut message = BytesMut::new();
     // No client encoding: the server may not be able to convert the database's encoding.
     let parameters = [("user", source.user.as_str()), ("database", source.database.as_str()), ("application_name", "backup")];
-    frontend::startup_message(parameters, &mut message)?;
+    let settings = source.startup.iter().copied();
+    frontend::startup_message(parameters.into_iter().chain(settings), &mut message)?;
     connection.send(&message)?;
     let mut process = 0;
     loop {

@@ -47,6 +47,8 @@ pub enum StoreFault {
     LoseAnswer,
     /// The connection is cut during the response.
     CutAnswer,
+    /// The response stops in its middle, and the connection remains open.
+    StallAnswer,
     /// The request waits until the gate is opened, and then passes.
     Hold,
 }
@@ -160,11 +162,15 @@ impl Passage {
         let mut store = TcpStream::connect(&self.upstream).await?;
         store.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
         store.write_all(&body).await?;
-        if matches!(fault, StoreFault::LoseAnswer | StoreFault::CutAnswer) {
+        if matches!(fault, StoreFault::LoseAnswer | StoreFault::CutAnswer | StoreFault::StallAnswer) {
             let mut answer = Vec::new();
             store.read_to_end(&mut answer).await?;
-            let kept = if fault == StoreFault::CutAnswer { answer.len() / 2 } else { 0 };
-            return client.write_all(&answer[..kept]).await;
+            let kept = if fault == StoreFault::LoseAnswer { 0 } else { answer.len() / 2 };
+            client.write_all(&answer[..kept]).await?;
+            if fault == StoreFault::StallAnswer {
+                let _ = self.gate.wait_for(|open| *open).await;
+            }
+            return Ok(());
         }
         tokio::io::copy(&mut store, &mut client).await?;
         client.shutdown().await

@@ -61,6 +61,7 @@ fn scratch(parent: &Path) -> Option<SourceSettings> {
         tls: TlsMode::Disable,
         root_certificates: None,
         client_certificate: None,
+        startup: Vec::new(),
     })
 }
 

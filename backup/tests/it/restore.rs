@@ -290,6 +290,11 @@ async fn every_problem_is_reported_before_any_change() {
     let there = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{taken}%"));
     assert_eq!(there.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 1);
 
+    // The server would truncate the name at the last step.
+    let long = RestoreOptions { target: Some("ü".repeat(32)), owners: false, privileges: false, ..options.clone() };
+    let told = restore_with(&reader(&store, &manifest), &long).await.unwrap_err();
+    assert!(matches!(told, RestoreError::Preflight(_)) && told.to_string().contains("has 64 bytes"), "{told}");
+
     // A locale that exists only on the old machine.
     let (reader, name) = (reader(&store, &manifest), format!("abroad_{:08x}", random()));
     let mut opened = restore::open_database(&reader, None).await.unwrap();

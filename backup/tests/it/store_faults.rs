@@ -58,6 +58,11 @@ fn parts(request: &Request<'_>, fault: StoreFault) -> StoreFault {
     if request.target.contains("partNumber=") { fault } else { StoreFault::Pass }
 }
 
+/// The request that turns the parts into an object.
+fn completion(request: &Request<'_>, fault: StoreFault) -> StoreFault {
+    if request.method == "POST" && request.target.contains("uploadId=") { fault } else { StoreFault::Pass }
+}
+
 fn manifest(request: &Request<'_>, fault: StoreFault) -> StoreFault {
     if request.writes_manifest() { fault } else { StoreFault::Pass }
 }
@@ -75,6 +80,20 @@ const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
     ("slow", |request| parts(request, StoreFault::Answer(400, "RequestTimeout")), Exit::Unavailable, "unavailable"),
     ("full", |request| parts(request, StoreFault::Answer(507, "InsufficientStorage")), Exit::Failed, "free space"),
     ("quota", |request| data(request, StoreFault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
+    (
+        "another region",
+        |request| data(request, StoreFault::Answer(301, "PermanentRedirect")),
+        Exit::Failed,
+        "BACKUP_STORE_REGION",
+    ),
+    (
+        "signed for another region",
+        |request| data(request, StoreFault::Answer(400, "AuthorizationHeaderMalformed")),
+        Exit::Failed,
+        "BACKUP_STORE_REGION",
+    ),
+    ("small parts", |request| completion(request, StoreFault::Answer(400, "EntityTooSmall")), Exit::Failed, "EntityTooSmall"),
+    ("an upload vanished", |request| parts(request, StoreFault::Answer(404, "NoSuchUpload")), Exit::Busy, "lifecycle rules"),
     ("damaged", |request| parts(request, StoreFault::Damage), Exit::Failed, "upload"),
     ("cut in the middle of a part", |request| parts(request, StoreFault::Cut), Exit::Unavailable, "unavailable"),
     (
@@ -165,6 +184,7 @@ async fn a_restore_resumes_a_broken_transfer() {
         ("cut", StoreFault::CutAnswer, 4),
         ("500", StoreFault::Answer(500, "InternalError"), 2),
         ("lost", StoreFault::LoseAnswer, 2),
+        ("stalled", StoreFault::StallAnswer, 1),
     ] {
         let (reader, _faulty) = through(fault, times).await;
         let name = format!("back_{:08x}", random());
@@ -229,6 +249,19 @@ async fn a_temporary_failure_is_retried() {
         let manifest = take(&agent).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
         assert_eq!(manifest.totals.rows, 4000);
     }
+    // S3 answers 200 at once, and may report a failure in the body of that response.
+    let mut left = 2;
+    let faulty = FaultyStore::before(&store, move |request| {
+        let fault = completion(request, StoreFault::Answer(200, "InternalError"));
+        if fault != StoreFault::Pass && left > 0 {
+            left -= 1;
+            return fault;
+        }
+        StoreFault::Pass
+    })
+    .await;
+    let agent = agent_in(&source, &faulty.settings, &[("BACKUP_STORE_ATTEMPTS", "4")]);
+    assert_eq!(take(&agent).await.unwrap().totals.rows, 4000);
     // The response to the very last request is lost: the backup exists and is reported.
     let faulty = FaultyStore::before(&store, {
         let mut lost = false;
@@ -243,7 +276,7 @@ async fn a_temporary_failure_is_retried() {
     .await;
     take(&agent_in(&source, &faulty.settings, &[])).await.unwrap();
     let healthy = agent_in(&source, &store, &[]);
-    assert_eq!(healthy.catalogue().await.unwrap().backups().count(), 5);
+    assert_eq!(healthy.catalogue().await.unwrap().backups().count(), 6);
     nothing_is_left_behind(&healthy).await;
 }
 

@@ -43,7 +43,7 @@ pub fn scratch() -> DrillPlace {
     DrillPlace::Scratch(ScratchSettings { server_folder: server_folder(), ..ScratchSettings::default() })
 }
 
-fn server_folder() -> Option<PathBuf> {
+pub fn server_folder() -> Option<PathBuf> {
     find_program("initdb").unwrap().parent().map(Into::into)
 }
 

@@ -4,12 +4,14 @@
 use serde_json::{Map, Value, json};
 
 use super::Index;
+use super::unique::Unique;
 use crate::answer::{FakeAnswer, Refused};
 
 /// The document, when the index's mapping takes it; new fields are in the mapping then.
 pub fn parse(index: &mut Index, id: &str, source: &[u8], in_data_stream: bool) -> Refused<Value> {
     let refuse = |reason: String| FakeAnswer::error(400, "document_parsing_exception", reason);
     let parsed: Value = serde_json::from_slice(source).map_err(|error| refuse(format!("failed to parse: {error}")))?;
+    serde_json::from_slice::<Unique>(source).map_err(|error| refuse(format!("[1:1] {error}")))?;
     let Value::Object(members) = &parsed else {
         return Err(refuse("failed to parse, document is not an object".to_owned()));
     };

@@ -20,6 +20,7 @@ mod search;
 mod settings;
 mod snapshots;
 mod types;
+mod unique;
 mod units;
 
 use std::collections::{BTreeMap, BTreeSet};

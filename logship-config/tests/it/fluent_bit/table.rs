@@ -25,7 +25,7 @@ const QUARANTINE: &str = "logs-quarantine.app-default";
 const STREAMS: [&str; 7] =
     [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE, QUARANTINE];
 /// Rows of the table and the programs' own lines, which are tests below, and the cases of `crowd` and `storm`.
-const ROWS: usize = 14;
+const ROWS: usize = 15;
 static UNPROVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns the declared templates, with their components combined as in Elasticsearch.
@@ -347,6 +347,27 @@ async fn row_11_each_spelling_of_a_time_stays_without_an_error() {
     }
     let errors: Vec<String> = node.log().lines().filter(|line| line.contains("[parser")).map(str::to_owned).collect();
     assert_eq!(errors, Vec::<String>::new());
+}
+
+/// A line may have members with the names that the record has already, flat or nested. Elasticsearch refuses duplicate names.
+#[tokio::test]
+async fn row_12_a_line_may_use_the_names_of_the_record() {
+    const NAMES: [&str; 7] = ["time", "stream", "_p", "log.offset", "log.file.path", "event.created", "_dataset"];
+    let Some((world, mut node)) = with_node("members named like those of the record", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    let mut lines: Vec<String> =
+        NAMES.map(|name| json!({"@timestamp": "2026-11-27T08:59:59Z", "message": name, name: "own"}).to_string()).into();
+    // The pipeline of Elasticsearch removes nested ones; see the case of OpenSearch.
+    lines.push(json!({"@timestamp": "2026-11-27T08:59:59Z", "message": "nested", "event": {"created": "1999-01-01T00:00:00Z"}, "log": {"level": "info", "offset": 7}}).to_string());
+    node.write("exchange-0", &lines.iter().map(|line| ("stdout", line.as_str())).collect::<Vec<_>>());
+    node.start().await;
+    arrived(&world, &node, APP, lines.len()).await;
+    for document in documents(&world, APP) {
+        let created = document["event.created"].as_str().unwrap();
+        let own: Vec<_> = document.as_object().unwrap().iter().filter(|(_, value)| *value == "own").collect();
+        assert!(created.starts_with("2026-11-27T09:00:00") && document["log.offset"].is_u64() && own.is_empty(), "{document}");
+    }
+    assert_eq!(world.settled("failure_store").await + world.settled("dead_letter").await, 0);
 }
 
 /// Lines that every program prints through the same telemetry. The relay's own log represents them, with its errors and

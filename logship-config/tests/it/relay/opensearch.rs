@@ -69,8 +69,14 @@ impl OpenSearch {
     }
 
     async fn documents(&self, stream: &str) -> Vec<Value> {
+        self.found(stream, "*").await
+    }
+
+    async fn found(&self, stream: &str, query: &str) -> Vec<Value> {
         self.post(&format!("/{stream}/_refresh")).await;
-        let found = self.client.get(format!("{}/{stream}/_search?size=1000", self.url)).send().await.unwrap();
+        let url = format!("{}/{stream}/_search?size=1000", self.url);
+        let body = json!({"query": {"query_string": {"query": query}}});
+        let found = self.client.post(url).json(&body).send().await.unwrap();
         let found: Value = found.json().await.unwrap();
         found["hits"]["hits"].as_array().unwrap().iter().map(|hit| hit["_source"].clone()).collect()
     }
@@ -121,7 +127,7 @@ async fn apply(server: &OpenSearch) -> Vec<String> {
         let mut body = body.clone();
         body.as_object_mut().unwrap().remove("_meta");
         for processor in body["processors"].as_array_mut().unwrap() {
-            if let Some(field) = processor["set"].as_object_mut().and_then(|set| set.remove("copy_from")) {
+            if let Some(field) = processor.get_mut("set").and_then(|set| set.as_object_mut()?.remove("copy_from")) {
                 processor["set"]["value"] = format!("{{{{{}}}}}", field.as_str().unwrap()).into();
             }
         }
@@ -186,6 +192,17 @@ async fn a_real_bulk_stores_refuses_and_postpones() {
     let letters = server.documents(LETTERS).await;
     assert_eq!(letters.len(), 1);
     assert!(letters[0]["event"]["original"].as_str().unwrap().contains("no object"), "{letters:?}");
+
+    // A line's nested member with the name of a member of Fluent Bit's record is no second value of that field.
+    let mut nested = document(40);
+    nested["event"]["created"] = "1999-01-01T00:00:00Z".into();
+    nested["log"] = json!({"offset": 7, "file": {"path": "/forged"}, "logger": "own"});
+    assert!(world.send(line(AUDIT, "nested", &nested).as_bytes()).await.is_success(), "{}", world.log());
+    let found = server.found(AUDIT, "message:\"order 40\"").await;
+    assert_eq!(found[0]["event"].get("created"), None, "{found:?}");
+    assert_eq!(found[0]["log"], json!({"file": {}, "logger": "own"}), "{found:?}");
+    assert_eq!((&found[0]["event.created"], &found[0]["log.offset"]), (&"2026-11-27T09:00:00.5Z".into(), &40.into()));
+    assert!(server.found(AUDIT, "event.created:1999").await.is_empty());
 
     // A block and a missing pipeline: the documents are valid, and wait for an operator.
     let mut first = 100;
