@@ -97,7 +97,7 @@ pub(super) async fn check_target(
 }
 
 /// The server truncates a longer name with a notice only, so the rename at the end would get another name.
-fn name(troubles: &mut Troubles, target: &str) {
+fn name(troubles: &mut PreflightErrors, target: &str) {
     let remedy = "give another name with --to";
     if target.is_empty() || target.contains('\0') {
         troubles.add(format!("{target:?} is not a name of a database"), remedy);
