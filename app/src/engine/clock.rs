@@ -63,6 +63,13 @@ impl Clock {
         Some(self.now() - database - elapsed)
     }
 
+    /// Time to compare clients' timestamps with, µs: this clock's, or the database's while this one deviates. A server with a wrong
+    /// clock does not lead, and what it forwards or reads must not be refused for the server's own fault.
+    pub fn time(&self) -> Time {
+        let now = self.now();
+        self.offset().filter(|offset| offset.abs() > self.inner.bound).map_or(now, |offset| now - offset)
+    }
+
     /// Whether this clock may write journal time. The text tells an operator the fix.
     pub fn check(&self) -> Result<(), String> {
         match self.offset() {
@@ -93,6 +100,7 @@ mod tests {
             clock.step(step);
             let reason = clock.check().unwrap_err();
             assert!(reason.contains(text) && reason.contains("EXCHANGE_CLOCK_BOUND"), "{step}: {reason}");
+            assert!((clock.time() - (clock.now() - step)).abs() < 200_000, "{step}: clients see the database's time");
         }
         clock.step(0);
         assert!(clock.check().is_ok());

@@ -171,6 +171,11 @@ impl Engine {
         }
     }
 
+    /// This machine's clock.
+    pub fn clock(&self) -> &clock::Clock {
+        &self.shared.clock
+    }
+
     /// The source of every read: durable events only.
     pub fn committed(&self) -> &Arc<RwLock<Committed>> {
         &self.shared.committed

@@ -151,7 +151,7 @@ pub async fn bounded(running: impl Future<Output = EndpointResult>) -> EndpointR
 }
 
 async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> EndpointResult {
-    let received = raw_now();
+    let received = app.engine.clock().time();
     let address = address(app, parts);
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let sent = parts.extensions.get::<AsSent>().map_or(query, |sent| &sent.0);

@@ -216,3 +216,20 @@ async fn a_follower_too_far_behind_is_not_ready_and_says_by_how_much() {
     follower.end().await;
     leader.end().await;
 }
+
+/// A day, and more than the bound of the clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_with_a_wrong_clock_refuses_no_request_of_a_right_client() {
+    let pair = Pair::start().await;
+    let trader = pair.trader("right").await;
+    for step in [86_400_000_000, -3_000_000] {
+        pair.follower.engine.clock().step(step);
+        let order = format!("{LIMIT}&side=BUY&price=100&quantity=0.1");
+        pair.ask(&trader, Method::POST, "/api/v3/order", &order).await.ok();
+        pair.ask(&trader, Method::GET, "/api/v3/account", "").await.ok();
+        let reply: Value =
+            pair.follower.http.get(format!("{}/api/v3/time", pair.follower.api)).send().await.unwrap().json().await.unwrap();
+        let off = reply["serverTime"].as_i64().unwrap() - i64::try_from(crate::exchange::now()).unwrap();
+        assert!(off.abs() < 2_500, "a step of {step} µs: the time that clients see is {off} ms off");
+    }
+}

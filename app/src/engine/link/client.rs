@@ -165,7 +165,7 @@ impl Link<'_> {
                 reached = progress.wait_for(|sequence| *sequence >= barrier), if before_barrier => {
                     reached.map_err(io::Error::other)?;
                     before_barrier = false;
-                    shared.forward.barrier_passed(self.number, shared.clock.now());
+                    shared.forward.barrier_passed(self.number, shared.clock.time());
                 }
                 _ = leads.wait_for(|leads| *leads) => return Ok(()),
                 _ = leader.wait_for(|at| at.as_ref() != Some(self.at)) => return Ok(()),

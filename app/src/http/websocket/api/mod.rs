@@ -155,7 +155,7 @@ impl Api {
     /// Starts a request. Returns the status if it is answered already.
     fn handle(&mut self, request: WebSocketRequest) -> Option<StatusCode> {
         let WebSocketRequest { id, method, mut parameters } = request;
-        let received = raw_now();
+        let received = self.app.engine.clock().time();
         let found = methods::find_method(&method);
         let (label, action) = found.unwrap_or(("unknown", MethodAction::Unsupported));
         let payload = parameters.sorted_without("signature");
@@ -351,7 +351,7 @@ impl Api {
                 }
                 json.key("connectedSince").integer(unit.show(self.connected));
                 json.key("returnRateLimits").boolean(self.shows_limits);
-                json.key("serverTime").integer(unit.show(raw_now()));
+                json.key("serverTime").integer(unit.show(self.app.engine.clock().time()));
                 json.key("userDataStream").boolean(self.accounts.any());
             });
         })
@@ -365,7 +365,7 @@ impl Api {
 
     fn answer(&self, label: &str, id: &str, answer: EndpointResult, used: Used, received: Option<Time>) -> Option<StatusCode> {
         let (status, reply) = reply::reply_of(&self.app, id, answer, used);
-        let elapsed = received.map_or(0, |received| raw_now().saturating_sub(received));
+        let elapsed = received.map_or(0, |received| self.app.engine.clock().time().saturating_sub(received));
         self.app.streams.metrics().requests.with_label_values(&[label, status.as_str()]).inc();
         self.app.streams.metrics().duration.observe(elapsed as f64 / 1e6);
         self.outlet.push(reply, Instant::now());
