@@ -35,14 +35,15 @@ const OF_OTHERS: [&str; 4] =
     ["ALERTBOT_TELEGRAM_TOKEN", "ALERTBOT_WEBHOOK_TOKEN", "ALERTBOT_SOME_NAME", "ALERTBOT_SOME_NAME_FILE"];
 
 /// A Kubernetes Service named `alertbot` sets these in every container of its namespace.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn variables_of_a_service_are_a_warning() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
-    let settings = Settings::new(&emulator, &folder);
+    let mut settings = Settings::new(&emulator, &folder);
+    // The server starts its telemetry, then ends since its port is in use.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    settings.ports[0] = taken.local_addr().unwrap().port();
     let file = folder.path().join("alertbot.yaml");
     std::fs::write(&file, settings.yaml()).unwrap();
-    // The server starts its telemetry, then ends since its port is in use.
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", settings.ports[0])).unwrap();
     let run = |port: &str| {
         let mut command = program();
         command.args(["serve", "--config"]).arg(&file).envs(settings.variables());
