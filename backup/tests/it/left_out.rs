@@ -11,7 +11,7 @@ use crate::{
     faulty_store::{FaultyStore, StoreFault},
     program::{ended, program},
     restore::reader,
-    source_faults::NOISE,
+    source_faults::{NOISE, until},
     support::{connect, database, random, source, store_settings},
     verify::{drill, options as drill_options, scratch},
 };
@@ -59,6 +59,7 @@ async fn objects_hidden_from_the_role_are_listed_everywhere() {
 async fn a_database_dropped_before_its_turn_is_left_out() {
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let first = source(&postgres.create_database("a_first").await.unwrap());
+    let server = first.with_database("postgres");
     postgres.create_database("b_second").await.unwrap();
     connect(&first).await.execute(NOISE).await.unwrap();
     let store = store_settings().await;
@@ -69,11 +70,16 @@ async fn a_database_dropped_before_its_turn_is_left_out() {
         )
         .await;
     let changes = [("BACKUP_ATTEMPTS", "1"), ("BACKUP_DATABASES", ""), ("BACKUP_WORKERS", "1")];
-    let agent = agent_in(&first.with_database("postgres"), &slow.settings, &changes);
+    let agent = agent_in(&server, &slow.settings, &changes);
     let run = tokio::spawn(async move { take(&agent).await });
     slow.held().await;
-    connect(&first.with_database("postgres")).await.execute("DROP DATABASE b_second").await.unwrap();
+    // A session that writes to a full socket answers the signal that a drop waits for only after the gate is open. The agent's
+    // session for the dropped database waits until the drop ends.
+    let (mut session, mut looker) = (connect(&server).await, connect(&server).await);
+    let dropped = tokio::spawn(async move { session.execute("DROP DATABASE b_second").await.map(drop) });
+    until(&mut looker, "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'object') OR NOT EXISTS (SELECT FROM pg_database WHERE datname = 'b_second')").await;
     slow.open_gate();
+    dropped.await.unwrap().unwrap();
     let manifest = run.await.unwrap().unwrap();
     let left_out: Vec<_> = manifest.left_out.iter().map(ToString::to_string).collect();
     assert!(manifest.is_complete() && left_out.len() == 1, "{left_out:?}");
