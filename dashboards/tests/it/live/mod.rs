@@ -29,8 +29,8 @@ use stack::Stack;
 /// Until a series must be there: scheduled jobs run once a minute.
 const DEADLINE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_secs(1);
-/// For rates: several scrapes.
-const RANGE: &str = "30s";
+/// For rates: several scrapes, and as long as a busy machine needs for a round of all queries. A picture is drawn once.
+const RANGE: &str = "2m";
 /// Jobs whose own time may come after the deadline.
 const JOBS: &[&str] = &["ledger_check", "snapshot"];
 
