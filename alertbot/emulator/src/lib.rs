@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! # async fn show() -> anyhow::Result<()> {
-//! use telegram_emulator::{Emulator, Fault, FaultKind, Seed};
+//! use telegram_emulator::{Emulator, FaultKind, InjectedFault, Seed};
 //!
 //! let emulator = Emulator::start(Seed::demo()).await?;
-//! emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
+//! emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
 //! // … a bot is pointed at emulator.url() …
 //! let texts = emulator.look(|world| world.chats[&11].messages().map(|message| message.text.clone()).collect::<Vec<_>>());
 //! # Ok(()) }

@@ -5,11 +5,11 @@
 //! [`load`] then returns either the struct or the whole list of faults. It must never return a struct with a placeholder.
 //!
 //! ```
-//! use service_kit::config::{self, Reader, Secret};
+//! use service_kit::config::{self, SettingsReader, Secret};
 //!
 //! struct Config { listen: String, queue_limit: u32, token: Secret }
 //!
-//! fn read(env: &mut Reader) -> Config {
+//! fn read(env: &mut SettingsReader) -> Config {
 //!     Config {
 //!         listen: env.required("SHOP_LISTEN", "host:port of the API"),
 //!         queue_limit: env.or("SHOP_QUEUE_LIMIT", 4096, "commands waiting before new ones are refused"),
