@@ -30,7 +30,8 @@ pub struct NewHistory<'a> {
     pub reason: &'a str,
 }
 
-/// A database without tables, or with the tables that `exchange migrate` creates and nothing in them.
+/// A database without tables, or with the tables that `exchange migrate` creates and nothing in them: some of them, if a recovery
+/// ended in the middle of the migrations.
 pub async fn refuse_content(connection: &mut PgConnection) -> anyhow::Result<()> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -39,11 +40,12 @@ pub async fn refuse_content(connection: &mut PgConnection) -> anyhow::Result<()>
     )
     .fetch_all(&mut *connection)
     .await?;
-    if tables.is_empty() {
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    if tables.iter().all(|table| table == "_sqlx_migrations") {
         return Ok(());
     }
     ensure!(
-        tables.iter().any(|table| table == "_sqlx_migrations") && tables.iter().any(|table| table == "head"),
+        has("_sqlx_migrations") && has("head"),
         "EXCHANGE_DATABASE_URL: the database is not empty, it has the table {}: create a new database for the recovery",
         tables[0]
     );
@@ -53,7 +55,7 @@ pub async fn refuse_content(connection: &mut PgConnection) -> anyhow::Result<()>
         "EXCHANGE_DATABASE_URL: the database is not empty, it has a journal up to sequence {last} in epoch {epoch}: create a new \
          database for the recovery"
     );
-    for table in ["journal", "journal_archives", "api_keys", "declarations", "accounts"] {
+    for table in ["journal", "journal_archives", "api_keys", "declarations", "accounts"].into_iter().filter(|table| has(table)) {
         let filled = format!("SELECT EXISTS (SELECT FROM {table})");
         let filled: bool = sqlx::query_scalar(AssertSqlSafe(filled)).fetch_one(&mut *connection).await?;
         ensure!(

@@ -369,3 +369,20 @@ async fn a_killed_recovery_can_be_repeated() {
     until("it leads", || async { app.engine.is_leader() }).await;
     app.end().await;
 }
+
+/// A recovery that is killed in the middle of the migrations leaves a part of the schema.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_continues_after_a_part_of_the_migrations() {
+    let (storage, sequence) = shipped_journal().await;
+    for applied in [0, 1, 3] {
+        let url = empty().await;
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        let mut part = sqlx::migrate!("../migrations");
+        let versions: Vec<_> = part.iter().map(|migration| migration.version).collect();
+        part.migrations.to_mut().truncate(applied);
+        part.run_direct(None, &mut connection, false).await.unwrap();
+        assert!(versions.len() > applied);
+        connection.close().await.unwrap();
+        assert_eq!(recover(&url, &storage).await["recoveredThrough"]["sequence"], sequence, "after {applied} migrations");
+    }
+}
