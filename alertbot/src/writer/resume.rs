@@ -1,7 +1,7 @@
 //! This module loads the queue after a restart. Messages in flight may have arrived. The wall clock may have been set back.
 //!
 //! - An interrupted edit is repeated without a limit, because a repeated edit leads to the same message.
-//! - Another interrupted message is sent once more, marked, after [`CALM`]. A program that is killed again and again would
+//! - Another interrupted message is sent once more, marked, after `CALM`. A program that is killed again and again would
 //!   otherwise use up both attempts before either of them left.
 
 use alertbot_core::{
