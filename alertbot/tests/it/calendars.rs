@@ -33,7 +33,7 @@ struct Server {
     changed: Arc<AtomicBool>,
     faulty: Arc<AtomicBool>,
     /// Header `Referer` of the requests that followed a redirect.
-    referers: Arc<Mutex<Vec<Option<String>>>>,
+    referrers: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 fn calendar(person: &str) -> String {
@@ -77,7 +77,7 @@ impl Server {
         let moved = async || Redirect::permanent("/elsewhere");
         let elsewhere = async |State(server): State<Self>, headers: HeaderMap| {
             let referer = headers.get(header::REFERER).map(|value| value.to_str().unwrap().to_owned());
-            server.referers.lock().unwrap().push(referer);
+            server.referrers.lock().unwrap().push(referer);
             server.content()
         };
         let routes = Router::new()
@@ -150,8 +150,8 @@ async fn whatever_a_calendar_server_answers_the_last_valid_calendar_applies() {
     all_fail(&bot, &emulator).await;
 
     // A redirect is followed, and its target does not learn the address, which is a secret.
-    let referers = server.referers.lock().unwrap().clone();
-    assert!(!referers.is_empty() && referers.iter().all(Option::is_none), "{referers:?}");
+    let referrers = server.referrers.lock().unwrap().clone();
+    assert!(!referrers.is_empty() && referrers.iter().all(Option::is_none), "{referrers:?}");
 
     server.changed.store(true, Ordering::Relaxed);
     server.faulty.store(false, Ordering::Relaxed);
