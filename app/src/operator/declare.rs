@@ -11,6 +11,7 @@ use exchange_core::{
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection};
+use tokio::time::sleep;
 
 use super::arguments::{self, AdminArguments, Noun};
 use crate::{
@@ -21,6 +22,10 @@ use crate::{
 
 /// A smaller difference passes before an operator could type the command.
 const AHEAD_MIN: Duration = Duration::from_millis(500);
+
+/// How long `loss declare` waits for the report of a refusal: three intervals of `watch`.
+const REFUSAL_WAIT: Duration = Duration::from_secs(3);
+const REFUSAL_POLL: Duration = Duration::from_millis(100);
 
 /// The answer to a declaration. `None`: the arguments are another command.
 pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) -> anyhow::Result<Option<Value>> {
@@ -45,9 +50,8 @@ pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) ->
 
 async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, through: i64) -> anyhow::Result<Value> {
     let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
-    let refused = replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some());
     ensure!(
-        refused || head.last_seq < through,
+        head.last_seq < through || is_refused(connection).await?,
         "--through {through}: this database ends at sequence {} and no server refuses it, so nothing is lost",
         head.last_seq
     );
@@ -56,6 +60,20 @@ async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, 
         "declared": "loss", "databaseEndsAt": ends_at, "through": through,
         "next": "servers and workers that refuse the database restart with it; the next leader journals this declaration",
     }))
+}
+
+/// A server that logged its refusal may not have reported it yet.
+async fn is_refused(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let end = Instant::now() + REFUSAL_WAIT;
+    loop {
+        if replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some()) {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        sleep(REFUSAL_POLL).await;
+    }
 }
 
 /// All clocks must agree first: a wrong one would move journal time ahead again.
