@@ -2,8 +2,10 @@
 //! balances or decide which order may rest.
 
 use crate::money::{Amount, Price, Quantity, Time};
-use crate::order::{OrderId, OrderType, Side};
+use crate::order::{Order, OrderId, OrderType, Side};
 use crate::orders::{ChainLink, NONE, OrderChain, Orders, Slot};
+use crate::visits::visit;
+use crate::waiting::WaitingOrders;
 use std::collections::{BTreeMap, VecDeque};
 
 /// All orders at one price, in order of arrival. Aligned to eight bytes: half as much to move as with sixteen.
@@ -104,8 +106,8 @@ pub(crate) struct Book {
     /// Bids and asks, by [`Side`].
     levels: [Levels; 2],
     /// Waiting orders by stop price: triggered by a trade at or above it, or at or below it.
-    pub above: BTreeMap<(Price, OrderId), Slot>,
-    pub below: BTreeMap<(Price, OrderId), Slot>,
+    pub above: WaitingOrders,
+    pub below: WaitingOrders,
     /// Orders that wait for the working order of their list.
     pub pending: BTreeMap<OrderId, Slot>,
     /// Triggered orders, and pending orders whose working order is filled, that wait for their turn, in order of arrival.
@@ -144,8 +146,8 @@ impl Default for Book {
     fn default() -> Self {
         Self {
             levels: Default::default(),
-            above: BTreeMap::new(),
-            below: BTreeMap::new(),
+            above: WaitingOrders::default(),
+            below: WaitingOrders::default(),
             pending: BTreeMap::new(),
             queue: OrderChain::EMPTY,
             queued: 0,
@@ -170,7 +172,8 @@ impl Book {
 
     /// Levels of `side`, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, &BookLevel)> + '_ {
-        let used = self.levels[side as usize].all.iter().rev().filter(|(_, level)| level.chain != OrderChain::EMPTY);
+        let all = self.levels[side as usize].all.iter().rev().inspect(|_| visit());
+        let used = all.filter(|(_, level)| level.chain != OrderChain::EMPTY);
         used.map(move |(of, level)| (rank(side, *of), level))
     }
 
@@ -224,7 +227,7 @@ impl Book {
     }
 
     /// The map for a waiting order of this type and side.
-    pub fn waiting_mut(&mut self, kind: OrderType, side: Side) -> &mut BTreeMap<(Price, OrderId), Slot> {
+    pub fn waiting_mut(&mut self, kind: OrderType, side: Side) -> &mut WaitingOrders {
         if kind.triggers_above(side) { &mut self.above } else { &mut self.below }
     }
 
@@ -232,13 +235,11 @@ impl Book {
     /// orders, independent of the orders that wait at other prices.
     pub fn queue_reached(&mut self, orders: &mut Orders, low: Price, high: Price) {
         let mut reached: Vec<(OrderId, Slot)> = Vec::new();
-        while let Some(entry) = self.above.first_entry().filter(|entry| entry.key().0 <= high) {
-            let ((_, id), slot) = entry.remove_entry();
-            reached.push((id, slot));
+        while let Some(order) = self.above.pop_to(high) {
+            reached.push(order);
         }
-        while let Some(entry) = self.below.last_entry().filter(|entry| entry.key().0 >= low) {
-            let ((_, id), slot) = entry.remove_entry();
-            reached.push((id, slot));
+        while let Some(order) = self.below.pop_from(low) {
+            reached.push(order);
         }
         reached.sort_unstable();
         for (_, slot) in reached {
@@ -248,8 +249,7 @@ impl Book {
 
     /// Whether trades in this range reach a waiting order.
     pub fn reaches(&self, low: Price, high: Price) -> bool {
-        let above = self.above.first_key_value().is_some_and(|((price, _), _)| *price <= high);
-        above || self.below.last_key_value().is_some_and(|((price, _), _)| *price >= low)
+        self.above.lowest().is_some_and(|price| price <= high) || self.below.highest().is_some_and(|price| price >= low)
     }
 
     pub fn push_queued(&mut self, orders: &mut Orders, slot: Slot) {
@@ -275,8 +275,8 @@ impl Book {
         }
         let order = orders.get(slot);
         if self.pending.remove(&{ order.id }).is_none() {
-            let (kind, side, key) = (order.kind, order.side, (order.stop_price, order.id));
-            self.waiting_mut(kind, side).remove(&key);
+            let Order { kind, side, stop_price, id, .. } = *order;
+            self.waiting_mut(kind, side).remove(stop_price, id);
         }
     }
 
@@ -288,7 +288,7 @@ impl Book {
     /// Any order that rests, waits or is queued here.
     pub fn any_order(&self) -> Option<Slot> {
         let resting = || Side::ALL.iter().find_map(|side| self.best(*side)).map(|(_, level)| level.chain.first);
-        let waiting = || self.above.values().chain(self.below.values()).chain(self.pending.values()).next().copied();
+        let waiting = || self.above.slots().chain(self.below.slots()).chain(self.pending.values().copied()).next();
         self.next_queued().or_else(resting).or_else(waiting)
     }
 

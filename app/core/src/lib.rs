@@ -27,6 +27,8 @@ pub mod rebuild;
 pub mod refusal;
 mod snapshot;
 mod state;
+mod visits;
+mod waiting;
 mod wire;
 
 pub use book::Depth;
@@ -36,3 +38,4 @@ pub use effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};
 pub use snapshot::SNAPSHOT_FORMAT;
 pub use state::{Account, OrderList, State};
+pub use visits::visited;

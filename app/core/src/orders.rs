@@ -7,6 +7,7 @@
 use crate::order::{
     AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce,
 };
+use crate::visits::visit;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
@@ -129,6 +130,7 @@ fn hash_client_id(account: AccountId, market: MarketId, client_id: &ClientId) ->
 
 #[inline]
 fn node(pages: &[Box<[Node; PAGE]>], slot: Slot) -> &Node {
+    visit();
     &pages[slot as usize / PAGE][slot as usize % PAGE]
 }
 
@@ -144,7 +146,7 @@ impl Orders {
 
     #[inline]
     pub fn get_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.pages[slot as usize / PAGE][slot as usize % PAGE].order
+        &mut self.node_mut(slot).order
     }
 
     #[inline]
@@ -287,6 +289,7 @@ impl Orders {
 
     #[inline]
     fn node_mut(&mut self, slot: Slot) -> &mut Node {
+        visit();
         &mut self.pages[slot as usize / PAGE][slot as usize % PAGE]
     }
 }

@@ -193,9 +193,9 @@ impl State {
                 }
             }
         }
-        for slot in book.above.values().chain(book.below.values()) {
+        for slot in book.above.slots().chain(book.below.slots()) {
             w.bool(true);
-            encode_order(self.orders.get(*slot), w);
+            encode_order(self.orders.get(slot), w);
         }
         w.bool(false);
     }
@@ -333,7 +333,7 @@ impl State {
             if working {
                 book.rest(&mut self.orders, slot);
             } else {
-                book.waiting_mut(kind, side).insert((stop_price, order_id), slot);
+                book.waiting_mut(kind, side).insert(stop_price, order_id, slot);
             }
             by_account.push((order_id, account, slot, kind.is_algo()));
         }
@@ -370,6 +370,7 @@ impl State {
             let on_market = owner.orders_on_mut(id);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);
+            on_market.buying += crate::evolve::buying(self.orders.get(slot));
             self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
         }
         if entry.paused_until > 0 {

@@ -51,6 +51,8 @@ pub(crate) struct AccountOrders {
     pub open: u32,
     pub algo: u32,
     pub lists: u32,
+    /// Sum of the remainders of the open buy orders, for MAX_POSITION. Derived from the orders.
+    pub buying: Amount,
 }
 
 /// Number of an account's markets up to which a linear scan is used.
@@ -91,7 +93,7 @@ impl AccountEntry {
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
             // Once per market of the account.
-            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, lists: 0 });
+            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, lists: 0, buying: 0 });
             index
         });
         &mut self.orders[index]
@@ -325,6 +327,12 @@ impl State {
         }
         found.sort_unstable_by_key(|order| order.id);
         found
+    }
+
+    /// Sum of the remainders of the account's open buy orders on the market, without a walk over them.
+    pub fn buying(&self, account: AccountId, market: MarketId) -> Amount {
+        let entry = self.accounts.get(account as usize);
+        entry.and_then(|entry| entry.orders_on(market)).map_or(0, |orders| orders.buying)
     }
 
     /// Open orders of all accounts.

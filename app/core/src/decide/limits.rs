@@ -8,13 +8,13 @@ use crate::command::{NewOrder, Operator, Outcome};
 use crate::event::{Event, LIMITS_LEVEL};
 use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::Market;
-use crate::money::Amount;
+use crate::money::{Amount, Decimal};
 use crate::order::{AccountId, MarketId, Side};
 use crate::refusal::{Filter, Refusal};
 use crate::state::{AccountEntry, State};
 
 impl State {
-    /// MAX_POSITION, and the orders of an account over all markets. `count` orders are placed together.
+    /// MAX_POSITION (free and locked base asset, and the remainders of open buy orders), and the orders of an account over all markets. `count` orders are placed together.
     pub(super) fn check_limits(
         &self,
         new: &NewOrder,
@@ -24,7 +24,9 @@ impl State {
     ) -> Result<(), Refusal> {
         let most = market.limits.max_position;
         if most > 0 && new.side == Side::Buy {
-            let position = self.position(new.account, market).saturating_add(new.quantity.into());
+            let balance = self.balance(new.account, market.base);
+            let held = balance.free + balance.locked + self.buying(new.account, market.id);
+            let position = held.saturating_add(new.quantity.into());
             refuse(position > Amount::from(most), Filter::MaxPosition)?;
         }
         let ExchangeLimits { max_orders, max_algo_orders, .. } = self.limits;
@@ -32,14 +34,6 @@ impl State {
         refuse(max_orders > 0 && open.saturating_add(count) > max_orders, Filter::ExchangeMaxNumOrders)?;
         let algo_full = max_algo_orders > 0 && new.kind.is_algo() && algo >= max_algo_orders;
         refuse(algo_full, Filter::ExchangeMaxNumAlgoOrders)
-    }
-
-    /// Free and locked base asset of the account, and the remainders of its open buy orders: a walk over its open orders on the
-    /// market, at most MAX_NUM_ORDERS.
-    fn position(&self, account: AccountId, market: &Market) -> Amount {
-        let balance = self.balance(account, market.base);
-        let buys = self.open_orders(account, Some(market.id)).into_iter().filter(|order| order.side == Side::Buy);
-        balance.free + balance.locked + buys.map(|order| Amount::from(order.remaining())).sum::<Amount>()
     }
 }
 
@@ -63,6 +57,14 @@ impl Decision<'_> {
         let symbol = self.listed(market)?;
         if limits.max_position < 0 {
             return Err(invalid("maxPosition must be above 0, or 0 for no such filter"));
+        }
+        let least = self.market(market)?.filters.min_quantity;
+        if limits.max_position > 0 && limits.max_position < least {
+            return Err(invalid(format!(
+                "maxPosition {} of {symbol} is below minQty {}: every BUY order would be refused; use at least minQty, or 0 for no such filter",
+                Decimal(limits.max_position.into()),
+                Decimal(least.into())
+            )));
         }
         let text = format!("set limits of {symbol}: {}", limits.listed());
         Ok(self.act(operator, &text, Event::MarketLimitsSet { market, limits }))

@@ -77,13 +77,11 @@ impl Decision<'_> {
         let book = &self.state.markets[usize::from(market)].book;
         let mut found: Vec<OrderId> = Vec::new();
         if range.high > searched.high {
-            let newly = book.above.range((searched.high + 1, 0)..=(range.high, OrderId::MAX));
-            found.extend(newly.map(|((_, id), _)| *id));
+            found.extend(book.above.ids((searched.high + 1, 0)..=(range.high, OrderId::MAX)));
             searched.high = range.high;
         }
         if range.low < searched.low {
-            let newly = book.below.range((range.low, 0)..(searched.low, 0));
-            found.extend(newly.map(|((_, id), _)| *id));
+            found.extend(book.below.ids((range.low, 0)..(searched.low, 0)));
             searched.low = range.low;
         }
         found.sort_unstable();

@@ -41,7 +41,7 @@ impl State {
         self.transfer(asset, hold, (account, Free), (account, Locked), effects);
         let book = book(&mut self.markets, market, self.sequence);
         if kind.is_algo() {
-            book.waiting_mut(kind, side).insert((stop_price, id), slot);
+            book.waiting_mut(kind, side).insert(stop_price, id, slot);
         } else if rests {
             book.rest(&mut self.orders, slot);
         }

@@ -260,6 +260,7 @@ impl State {
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);
+            on_market.buying += buying(self.orders.get(slot));
             self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
         }
         if waits {
@@ -267,7 +268,7 @@ impl State {
                 if pending {
                     entry.book.pending.insert(e.order, slot);
                 } else {
-                    entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+                    entry.book.waiting_mut(e.kind, e.side).insert(e.stop_price, e.order, slot);
                 }
             }
         } else if e.rests {
@@ -325,6 +326,7 @@ impl State {
         order.quantity = quantity;
         order.hold -= released;
         order.updated = self.now;
+        self.bought_less(&before, before.quantity - quantity);
         let book = book(&mut self.markets, before.market, self.sequence);
         if self.orders.is_resting(slot) {
             book.reduce(before.side, before.price, before.quantity - quantity);
@@ -396,6 +398,7 @@ impl State {
             paid.locked -= used;
             paid.free += used - quote;
             first_fill(self.orders.get(buy), &mut entry.count);
+            entry.orders_on_mut(e.market).buying -= base;
             entry.balances.get_mut(base_asset).free += base - buyer_commission;
         }
         if let Some(entry) = self.accounts.get_mut(seller as usize) {
@@ -475,13 +478,24 @@ impl State {
             order.prevented_match = e.prevented_match;
             order.updated = self.now;
             order.hold -= released;
-            let Order { side, price, account, .. } = *order;
+            let order = *order;
+            let Order { side, price, account, .. } = order;
+            self.bought_less(&order, quantity);
             if id == e.maker {
                 book(&mut self.markets, e.market, self.sequence).reduce(side, price, quantity);
             }
             let asset = hold_asset(&self.markets, self.orders.get(slot));
             self.transfer(asset, released, (account, Locked), (account, Free), effects);
             effects.order_changed(self.orders.get(slot));
+        }
+    }
+
+    /// The remainder of an open order decreased by `quantity` without a trade.
+    fn bought_less(&mut self, order: &Order, quantity: Quantity) {
+        if order.side == Side::Buy
+            && let Some(entry) = self.accounts.get_mut(order.account as usize)
+        {
+            entry.orders_on_mut(order.market).buying -= Amount::from(quantity);
         }
     }
 
@@ -514,6 +528,7 @@ impl State {
             let on_market = entry.orders_on_mut(market);
             on_market.open -= 1;
             on_market.algo -= u32::from(kind.is_algo());
+            on_market.buying -= buying(self.orders.get(slot));
             self.orders.unlink(&mut on_market.chain, slot, ChainLink::Account);
         }
         effects.order_changed(self.orders.get(slot));
@@ -553,6 +568,15 @@ fn book(markets: &mut [MarketEntry], market: u16, sequence: u64) -> &mut Book {
     let book = &mut markets[usize::from(market)].book;
     book.sequence = sequence;
     book
+}
+
+/// What an open order may still buy of its base asset.
+#[inline]
+pub(crate) fn buying(order: &Order) -> Amount {
+    match order.side {
+        Side::Buy => order.remaining().into(),
+        Side::Sell => 0,
+    }
 }
 
 /// The asset that an order locks: the quote asset of a buy, the base asset of a sell.

@@ -120,3 +120,12 @@ fn operators_add_filters_from_level_5_on() {
     let refusal = old.run(&admin(AdminAction::SetExchangeLimits { limits: ExchangeLimits::default() })).expect_err("level 1");
     assert!(refusal.to_string().starts_with("this needs feature level 5"), "{refusal}");
 }
+
+#[test]
+fn a_position_below_the_smallest_order_is_refused() {
+    let mut exchange = Exchange::new();
+    let limits = MarketLimits { max_position: filters().min_quantity - 1, max_lists: 0 };
+    let refusal = exchange.run(&admin(AdminAction::SetMarketLimits { market: MARKET, limits })).unwrap_err().to_string();
+    assert!(refusal.contains("is below minQty 0.00100000"), "{refusal}");
+    set(&mut exchange, "0.001", 0);
+}

@@ -2,6 +2,7 @@
 
 mod amendments;
 mod cascade;
+mod cost;
 mod decrement;
 mod forwarded;
 mod golden;

@@ -221,6 +221,11 @@ pub fn check_invariants(state: &State) {
             holds[usize::from(if order.side == Side::Buy { USDT } else { BTC })] += order.hold;
             assert!(order.remaining() > 0 && order.hold >= 0, "an open order can trade: {order:?}");
         }
+        for market in state.markets() {
+            let buys = state.open_orders(account.id, Some(market.id)).into_iter().filter(|order| order.side == Side::Buy);
+            let buying: Amount = buys.map(|order| Amount::from(order.remaining())).sum();
+            assert_eq!(state.buying(account.id, market.id), buying, "account {} on {}", account.id, market.symbol);
+        }
         for (asset, balance) in state.balances(account.id) {
             if account.id != exchange_core::CUSTODY {
                 assert!(balance.free >= 0, "account {} owes {} of asset {asset}", account.id, -balance.free);
