@@ -186,9 +186,25 @@ impl Filters {
                 show(cheapest(smallest))
             ));
         }
-        for (name, up) in [("bidMultiplierUp", self.bid_multiplier_up), ("askMultiplierUp", self.ask_multiplier_up)] {
+        // Every value is a multiple of this one: see `check`.
+        let grid = value(self.tick_size.into(), self.step_size.into());
+        if faults.is_empty() && round_up(self.min_notional, grid) > self.max_notional {
+            faults.push(format!(
+                "no order can pass NOTIONAL: no multiple of tickSize x stepSize ({}) lies from minNotional {} to maxNotional {}; raise \
+                 maxNotional",
+                show(grid), show(self.min_notional), show(self.max_notional)
+            ));
+        }
+        for (side, up, down) in
+            [("bid", self.bid_multiplier_up, self.bid_multiplier_down), ("ask", self.ask_multiplier_up, self.ask_multiplier_down)]
+        {
             if up == 0 {
-                faults.push(format!("{name} must be above 0: no price passes PERCENT_PRICE_BY_SIDE"));
+                faults.push(format!("{side}MultiplierUp must be above 0: no price passes PERCENT_PRICE_BY_SIDE"));
+            } else if up == down {
+                faults.push(format!(
+                    "{side}MultiplierUp must be above {side}MultiplierDown: only an average price on the grid of tickSize would pass \
+                     PERCENT_PRICE_BY_SIDE"
+                ));
             }
         }
         faults

@@ -61,7 +61,7 @@ impl Decision<'_> {
                 self.create_market(operator, symbol, *base, *quote, filters, *commission)
             }
             AdminAction::SetFilters { market, filters } => {
-                let symbol = self.market(*market)?.symbol.clone();
+                let symbol = self.listed(*market)?;
                 check_filters(filters)?;
                 let changes = filters.changes_from(&self.market(*market)?.filters);
                 let event = Event::FiltersSet { market: *market, filters: Box::new(filters.clone()) };
@@ -78,7 +78,7 @@ impl Decision<'_> {
             AdminAction::SetExchangeLimits { limits } => self.set_exchange_limits(operator, *limits),
             AdminAction::SetFeatureLevel { level } => self.set_feature_level(operator, *level),
             AdminAction::SetCommission { market, commission } => {
-                let symbol = self.market(*market)?.symbol.clone();
+                let symbol = self.listed(*market)?;
                 check_commission(commission)?;
                 let text = format!("set commission of {symbol} to {}", rates(commission));
                 Ok(self.act(operator, &text, Event::CommissionSet { market: *market, commission: *commission }))

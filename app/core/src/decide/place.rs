@@ -221,10 +221,12 @@ impl Decision<'_> {
                     if entry.book.best(new.side.opposite()).is_none() {
                         return Err(Refusal::EmptyBook);
                     }
-                    if got.quantity < filters.min_quantity {
+                    // What PRICE_RANGE leaves, even nothing, expires as that of an order by quantity does.
+                    let short = got.end != End::Range;
+                    if short && got.quantity < filters.min_quantity {
                         return Err(Refusal::LiquidityBelowLotSize);
                     }
-                    if got.quantity < filters.market_min_quantity {
+                    if short && got.quantity < filters.market_min_quantity {
                         return Err(Refusal::LiquidityBelowMarketLotSize);
                     }
                     if got.quantity > filters.max_quantity {

@@ -47,7 +47,9 @@ impl Decision<'_> {
         let changes = |entry: &&crate::state::MarketEntry| {
             let current = entry.market.status;
             let resumable = status != MarketStatus::Trading || entry.clearing == 0;
-            current != status && current != MarketStatus::Break && resumable && !except.contains(&entry.market.id)
+            // A paused market would resume by itself: an operator's status ends the pause.
+            let differs = current != status || entry.tripped;
+            differs && current != MarketStatus::Break && resumable && !except.contains(&entry.market.id)
         };
         let changed: Vec<MarketId> = self.state.markets.iter().filter(changes).map(|entry| entry.market.id).collect();
         self.note(operator, &format!("set status of every market to {status}: {} changed", changed.len()));

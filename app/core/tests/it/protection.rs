@@ -6,7 +6,7 @@ use Side::{Buy, Sell};
 use exchange_core::command::{AdminAction, CancelOrder, Command, NewOrder, Outcome};
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
-use exchange_core::order::{ExpiryReason, MarketId, OrderStatus, OrderType, Side, TimeInForce};
+use exchange_core::order::{ExpiryReason, MarketId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use exchange_core::protection::{Breaker, PriceRange};
 
 fn set_range(e: &mut Exchange, up: &str, down: &str) {
@@ -371,6 +371,22 @@ fn filters_that_refuse_every_order_together_are_refused() {
             "every MARKET order exceeds",
         ),
         (Filters { bid_multiplier_up: 0, bid_multiplier_down: 0, ..filters() }, "bidMultiplierUp must be above 0"),
+        (
+            Filters { ask_multiplier_up: units("1"), ask_multiplier_down: units("1"), ..filters() },
+            "askMultiplierUp must be above askMultiplierDown",
+        ),
+        (
+            Filters {
+                min_price: units("1"),
+                tick_size: units("1"),
+                min_quantity: units("1"),
+                step_size: units("1"),
+                min_notional: units("1.5").into(),
+                max_notional: units("1.9").into(),
+                ..filters()
+            },
+            "no order can pass NOTIONAL",
+        ),
     ];
     for (filters, says) in rows {
         let mut e = Exchange::new();
@@ -413,4 +429,52 @@ fn actions(e: &Exchange) -> Vec<&str> {
         }
     }
     e.journal.iter().filter_map(action).collect()
+}
+
+/// As by quantity: an order of which the range leaves nothing expires, and is not refused for a lack of liquidity.
+#[test]
+fn a_market_order_by_quote_outside_the_range_expires() {
+    for (side, stp) in [(Buy, StpMode::None), (Sell, StpMode::ExpireMaker)] {
+        let mut e = Exchange::new();
+        set_reference(&mut e, "100");
+        set_range(&mut e, "1.1", "0.9");
+        e.place_limit(BOB, Sell, "120", "1");
+        e.place_limit(BOB, Buy, "80", "1");
+        let order = NewOrder { stp, quote_order_quantity: units("900").into(), ..e.order(CAROL, side, OrderType::Market) };
+        let order = e.place(order).order;
+        assert_eq!((order.status, order.executed), (OrderStatus::Expired, 0), "{side:?}");
+        assert_eq!(order.expiry_reason, ExpiryReason::PriceRangeExceeded, "{side:?}");
+        assert_eq!((e.balance(CAROL, BTC), e.balance(CAROL, USDT)), ("1000/0".into(), "1000000/0".into()));
+        check_invariants(&e.state);
+        assert_eq!(replay(&e.journal).hash(), e.state.hash());
+    }
+}
+
+/// The pause of a circuit breaker ends by itself; a status that an operator sets for every market does not.
+#[test]
+fn cancel_only_for_every_market_outlasts_a_pause() {
+    let mut e = with_breaker("0.1", 30 * SECOND);
+    e.place_limit(BOB, Buy, "88", "1");
+    e.place_limit(ALICE, Sell, "88", "1");
+    assert!(e.state.is_paused(MARKET));
+    let set = |status| admin(AdminAction::SetEveryMarketStatus { status, except: Vec::new() });
+    assert_eq!(e.must(&set(MarketStatus::CancelOnly)), Outcome::StatusChanged(vec![MARKET]));
+    assert_eq!((e.state.is_paused(MARKET), e.state.paused_until(MARKET)), (false, None));
+    e.now += 31 * SECOND;
+    while e.work() {}
+    assert_eq!(e.state.market(MARKET).unwrap().status, MarketStatus::CancelOnly);
+    assert_eq!(e.must(&set(MarketStatus::CancelOnly)), Outcome::StatusChanged(Vec::new()));
+}
+
+#[test]
+fn filters_and_fees_of_a_delisted_market_cannot_be_set() {
+    let mut e = Exchange::new();
+    e.must(&admin(AdminAction::DelistMarket { market: MARKET }));
+    for action in [
+        AdminAction::SetFilters { market: MARKET, filters: filters() },
+        AdminAction::SetCommission { market: MARKET, commission: Commission::default() },
+    ] {
+        let refusal = e.run(&admin(action)).unwrap_err().to_string();
+        assert!(refusal.contains("is delisted for good"), "{refusal}");
+    }
 }
