@@ -117,7 +117,7 @@ pub async fn serve_connections(listener: TcpListener, serving: Serving, closing:
         // A reply is one small write: waiting to fill a segment would only delay it.
         let _ = stream.set_nodelay(true);
         let (router, refuse, queue, switch) = (router.clone(), Arc::clone(&refuse), SentQueue::default(), Switch::default());
-        let stream = Transport::new(stream, Arc::clone(&queue), Arc::clone(&switch), bounds.write_timeout);
+        let stream = Transport::new(stream, peer, Arc::clone(&queue), Arc::clone(&switch), bounds.write_timeout);
         let held = Arc::new((place, counted, Connected::enter(&connections)));
         let asked = closing.asked.clone();
         // A WebSocket ends at once: its client connects again, to another server.

@@ -5,6 +5,7 @@
 //!   them percent-encoded, and the query as sent is passed along for the signature.
 //! - An error becomes a substitute request with the refusal in [`Sent`]: its answer follows those of the earlier requests.
 //! - The module reads nothing after an error, because the start of the next request is unknown.
+//! - A body whose chunks are malformed ends for hyper as one that was cut off, which its reader answers.
 //! - After an upgrade ([`Switch`]) bytes pass unchanged in both directions.
 //! - Each byte of a head is scanned a fixed number of times, for any number of reads.
 
@@ -13,12 +14,13 @@ mod head;
 
 use axum::body::Bytes;
 use bytes::{Buf, BytesMut};
-use chunked::Chunked;
+use chunked::{Chunked, Progress};
 use head::{Body, RequestHead};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +66,8 @@ enum State {
     Refused {
         dropped: usize,
     },
+    /// The body was malformed: hyper reads the end of the input.
+    Broken,
     Ended,
     /// Another protocol.
     Switched,
@@ -71,6 +75,8 @@ enum State {
 
 pub struct Transport<S> {
     stream: S,
+    /// For the log.
+    peer: SocketAddr,
     state: State,
     /// Received, not parsed yet.
     input: BytesMut,
@@ -87,9 +93,10 @@ pub struct Transport<S> {
 }
 
 impl<S> Transport<S> {
-    pub fn new(stream: S, queue: SentQueue, switch: Switch, write_timeout: Duration) -> Self {
+    pub fn new(stream: S, peer: SocketAddr, queue: SentQueue, switch: Switch, write_timeout: Duration) -> Self {
         Self {
             stream,
+            peer,
             state: State::Head,
             input: BytesMut::new(),
             scanned: 0,
@@ -142,14 +149,19 @@ impl<S> Transport<S> {
                     }
                 }
                 State::Chunked(chunked) => {
-                    let (taken, ended) = chunked.advance(&self.input);
+                    let (taken, progress) = chunked.advance(&self.input);
                     self.output.extend_from_slice(&self.input[..taken]);
                     self.input.advance(taken);
-                    if ended {
-                        self.begin_head();
+                    match progress {
+                        Progress::More => {}
+                        Progress::Ended => self.begin_head(),
+                        Progress::Broken => {
+                            tracing::info!(reason = "chunks", client.address = %self.peer, "refused malformed input on a connection");
+                            self.state = State::Broken;
+                        }
                     }
                 }
-                State::Refused { .. } | State::Ended => self.input.clear(),
+                State::Refused { .. } | State::Broken | State::Ended => self.input.clear(),
                 State::Switched => {
                     self.output.extend_from_slice(&self.input);
                     self.input.clear();
@@ -190,6 +202,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
                 let taken = this.output.len().min(buffer.remaining());
                 buffer.put_slice(&this.output[..taken]);
                 this.output.advance(taken);
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(this.state, State::Broken) {
                 return Poll::Ready(Ok(()));
             }
             // hyper closes the connection once the refusal is written: an end of input would cut that short.
@@ -276,6 +291,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        if matches!(this.state, State::Broken) {
+            this.state = State::Refused { dropped: 0 };
+        }
         let timer = this.linger_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
         if timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));

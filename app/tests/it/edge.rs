@@ -149,3 +149,21 @@ async fn raw_quotes_in_a_query_pass_signed_and_unsigned() {
         assert!(!answer.contains("-1022"), "{path}?{query}: {answer}");
     }
 }
+
+/// hyper closes such a connection without an answer, so the client could not learn what is wrong.
+#[tokio::test]
+async fn a_body_with_malformed_chunks_is_answered_in_the_error_shape() {
+    let exchange = Exchange::start().await;
+    let head = "POST /api/v3/order HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let long = format!("1;{}\r\n", "x".repeat(20_000));
+    for body in ["zz\r\na=b\r\n0\r\n\r\n", "-3\r\na=b\r\n", "fffffffffffffffff\r\na", "3\r\na=bXX0\r\n\r\n", "\r\n", &long] {
+        let mut client = TcpStream::connect(exchange.app.api.trim_start_matches("http://")).await.unwrap();
+        client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(r#""code":-1013"#), "{body:?}: {answer}");
+    }
+    let metrics = exchange.app.http.get(format!("{}/metrics", exchange.app.admin)).send().await.unwrap().text().await.unwrap();
+    let line = r#"exchange_http_requests_total{code="400",group="trading"} 6"#;
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
+}

@@ -38,12 +38,10 @@ pub fn accept(request: &mut Request) -> Result<Handshake, ApiError> {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != VERSION) {
         return Err(ApiError::WEBSOCKET_VERSION);
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == KEY_LENGTH).cloned();
-    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    match (key, upgrade) {
-        (Some(key), Some(upgrade)) => Ok(Handshake { key, upgrade }),
-        _ => Err(ApiError::WEBSOCKET_KEY),
-    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == KEY_LENGTH).cloned().ok_or(ApiError::WEBSOCKET_KEY)?;
+    // HTTP/1.0 has no upgrade.
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(ApiError::UPGRADE_REQUIRED)?;
+    Ok(Handshake { key, upgrade })
 }
 
 impl Handshake {
