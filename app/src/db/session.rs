@@ -46,6 +46,8 @@ pub async fn connect_session(options: &PgConnectOptions) -> sqlx::Result<PgConne
         )
         .execute(&mut connection)
         .await?;
+        // The warning of a commit that did not wait for a standby must reach this client, whatever the role's or the database's default.
+        sqlx::raw_sql("SET client_min_messages = warning").execute(&mut connection).await?;
         super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
         Ok(connection)
     };

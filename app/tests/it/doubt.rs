@@ -85,6 +85,8 @@ async fn a_commit_that_was_not_waited_for_is_looked_up() {
     let postgres = local_parts::Postgres::start(local_parts::SharedPostgres::options()).await.unwrap();
     let url = postgres.create_database("standby").await.unwrap();
     crate::replica::migrate(&url).await;
+    // A default that hides warnings must not hide this one.
+    execute(&url, "ALTER DATABASE standby SET client_min_messages = error").await;
     let replica = TestReplica::leading(&url).await;
     let epoch = number(&url, "SELECT epoch FROM head").await;
     for statement in ONLY_ALONE_WAITS {
