@@ -4,7 +4,12 @@
 //! All roles may share one environment: a role ignores the settings of another role. An `EXCHANGE_*` name that no role knows is
 //! an error.
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use service_kit::{
@@ -256,7 +261,14 @@ impl ServeSettings {
                 "largest clock difference from the database with which this server may lead",
             ),
             rate_limits: RateLimits::read(env),
-            trusted_proxies: env.list("EXCHANGE_TRUSTED_PROXIES", "proxy networks (10.0.0.0/8) whose X-Forwarded-For is trusted"),
+            trusted_proxies: env
+                .list::<ClientNetwork>(
+                    "EXCHANGE_TRUSTED_PROXIES",
+                    "proxy addresses or networks (10.0.0.0/8) whose X-Forwarded-For is trusted",
+                )
+                .into_iter()
+                .map(|network| network.0)
+                .collect(),
             access_log: env.or(
                 "EXCHANGE_ACCESS_LOG",
                 false,
@@ -525,3 +537,25 @@ impl std::fmt::Display for Checksums {
         })
     }
 }
+/// A network of clients or proxies, or one address: `10.1.2.3` is `10.1.2.3/32`. In the canonical form of a client's address: an IPv4
+/// network that is written as IPv6 (`::ffff:10.1.2.3`) is IPv4.
+pub struct ClientNetwork(pub IpNet);
+
+impl FromStr for ClientNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network =
+            network.map_err(|_| format!("{text:?} is not an address or network; write 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32"))?;
+        let mapped = match network {
+            IpNet::V6(network) if network.prefix_len() >= MAPPED_PREFIX => network.addr().to_ipv4_mapped(),
+            IpNet::V4(_) | IpNet::V6(_) => None,
+        };
+        let canonical = mapped.and_then(|address| IpNet::new(address.into(), network.prefix_len() - MAPPED_PREFIX).ok());
+        Ok(Self(canonical.unwrap_or(network).trunc()))
+    }
+}
+
+/// Length of the prefix before an IPv4 address that is written as IPv6.
+const MAPPED_PREFIX: u8 = 96;

@@ -40,8 +40,8 @@ pub struct Survey {
     pub first_format: Vec<SnapshotName>,
     /// Objects of another history.
     pub foreign: Vec<Foreign>,
-    /// Key of a fork of a later generation: another database was built from this history and continued it.
-    pub superseded: Option<String>,
+    /// The newest fork of a later generation: another database was built from this history and continued it.
+    pub superseded: Option<shipped::Fork>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ impl Survey {
             }
         }
         let generation = shipping::generation(connection).await?;
-        survey.superseded = forks.iter().find(|fork| fork.generation > generation).map(shipped::Fork::key);
+        survey.superseded = forks.into_iter().filter(|fork| fork.generation > generation).max_by_key(|fork| fork.generation);
         // Shipped objects are many: below the journal's end only the newest one of this generation is compared.
         let mut newest: Option<shipped::ShippedName> = None;
         for shipped::ListedObject { name, .. } in shipped {
@@ -144,12 +144,15 @@ impl Survey {
     /// Why this database must not be used, if the bucket proves it: it ended at `sequence`, but a foreign object is above, or
     /// another database continued its history.
     pub fn refusal(&self, sequence: i64) -> Option<String> {
-        if let Some(key) = &self.superseded {
+        if let Some(fork) = &self.superseded {
+            // One declaration covers everything that the newer history wrote.
+            let through = self.foreign.iter().map(|foreign| foreign.sequence).fold(self.ends_at, i64::max);
             return Some(format!(
-                "another database was built from this bucket and continues its history ({key}): this database is an older one. \
+                "another database was built from this bucket and continues its history ({}): this database is an older one. \
                  Point EXCHANGE_DATABASE_URL at the newer database, or declare the newer history lost: exchange admin --actor … \
-                 --reason … loss declare --through {}",
-                self.ends_at
+                 --reason … loss declare --through {through} --generation {}",
+                fork.key(),
+                fork.generation
             ));
         }
         self.proof(sequence).map(|proof| refusal(proof, sequence))

@@ -1,6 +1,6 @@
 //! This module reads and writes `declarations`: decisions of an operator while no server could lead. It must not apply them.
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 
 /// Accept a database that lost history.
 pub const LOSS: &str = "loss";
@@ -36,6 +36,23 @@ pub async fn insert_declaration(
     .bind(through)
     .fetch_one(connection)
     .await
+}
+
+/// As [`insert_declaration`] for a loss. The generation of this database rises above `generation`, that of the newest lost history.
+pub async fn insert_loss(
+    connection: &mut PgConnection,
+    actor: &str,
+    reason: &str,
+    through: i64,
+    generation: i64,
+) -> sqlx::Result<i64> {
+    let mut transaction = connection.begin().await?;
+    // The declaration itself counts as one generation: see `shipping::generation`.
+    let raise = "UPDATE head SET generation = greatest(generation, $1 - (SELECT count(*) FROM declarations WHERE kind = 'loss'))";
+    sqlx::query(raise).bind(generation).execute(&mut *transaction).await?;
+    let ends_at = insert_declaration(&mut transaction, LOSS, actor, reason, through).await?;
+    transaction.commit().await?;
+    Ok(ends_at)
 }
 
 /// Declarations that no leader has journalled yet, oldest first.

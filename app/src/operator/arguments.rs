@@ -4,6 +4,7 @@
 use super::request::{
     BreakerRule, ExchangeLimitChanges, FeeChanges, Fees, FilterChanges, MarketLimitChanges, OperatorCommand, PriceRangeRule,
 };
+use crate::config::ClientNetwork;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -65,6 +66,12 @@ pub enum LossCommand {
         /// Last lost sequence, as reported by the server that refuses the database
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
         through: u64,
+        /// Newest lost generation of the history, if the server that refuses the database reports one
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32))]
+        generation: u32,
+        /// Accept a sequence that no running server reports: events up to it are not missed later
+        #[arg(long)]
+        unreported: bool,
     },
 }
 
@@ -324,20 +331,26 @@ impl Noun {
     }
 }
 
-/// A network, or one address: `10.1.2.3` is `10.1.2.3/32`.
 fn read_network(text: &str) -> Result<IpNet, String> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("{text:?} is not an address or network; write 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32"))
+    text.parse::<ClientNetwork>().map(|network| network.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A client's address is compared in its canonical form, so a network must have that form too.
     #[test]
     fn an_address_alone_is_a_network_of_one() {
-        for (text, network) in [("10.1.2.3", "10.1.2.3/32"), ("2001:db8::1", "2001:db8::1/128"), ("10.0.0.0/8", "10.0.0.0/8")] {
+        for (text, network) in [
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+        ] {
             assert_eq!(read_network(text).map(|network| network.to_string()).as_deref(), Ok(network));
         }
         for text in ["10.1.2", "10.0.0.0/33", "host", ""] {

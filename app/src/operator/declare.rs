@@ -1,7 +1,11 @@
 //! This module records declarations: decisions of an operator while no server can lead. It writes them to the database, and the
 //! next leader journals them. It must not change the journal.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use exchange_core::{
@@ -40,39 +44,98 @@ pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) ->
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     match noun {
-        Noun::Loss(arguments::LossCommand::Declare { through }) => {
-            declare_loss(&mut connection, actor, reason, i64::try_from(*through)?).await.map(Some)
+        Noun::Loss(arguments::LossCommand::Declare { through, generation, unreported }) => {
+            let loss = Loss { through: i64::try_from(*through)?, generation: i64::from(*generation) };
+            check_loss(&mut connection, loss, *unreported).await?;
+            declare_loss(&mut connection, actor, reason, loss).await.map(Some)
         }
         Noun::Time(arguments::TimeCommand::SetBack) => set_time_back(settings, &mut connection, actor, reason).await.map(Some),
         _ => Ok(None),
     }
 }
 
-async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, through: i64) -> anyhow::Result<Value> {
-    let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
-    ensure!(
-        head.last_seq < through || is_refused(connection).await?,
-        "--through {through}: this database ends at sequence {} and no server refuses it, so nothing is lost",
-        head.last_seq
-    );
-    let ends_at = declarations::insert_declaration(connection, declarations::LOSS, actor, reason, through).await?;
+/// What an operator declares lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Loss {
+    /// The last lost sequence.
+    through: i64,
+    /// The newest lost generation of the history; 0: none is newer than this database's.
+    generation: i64,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--through {}", self.through)?;
+        if self.generation > 0 { write!(f, " --generation {}", self.generation) } else { Ok(()) }
+    }
+}
+
+async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, loss: Loss) -> anyhow::Result<Value> {
+    let Loss { through, generation } = loss;
+    let ends_at = declarations::insert_loss(connection, actor, reason, through, generation).await?;
     Ok(json!({
         "declared": "loss", "databaseEndsAt": ends_at, "through": through,
         "next": "servers and workers that refuse the database restart with it; the next leader journals this declaration",
     }))
 }
 
-/// A server that logged its refusal may not have reported it yet.
-async fn is_refused(connection: &mut PgConnection) -> sqlx::Result<bool> {
+/// A lower sequence than the reported one changes nothing. A higher one excuses losses that nobody has seen yet.
+async fn check_loss(connection: &mut PgConnection, loss: Loss, unreported: bool) -> anyhow::Result<()> {
+    let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
+    if unreported && head.last_seq < loss.through {
+        return Ok(());
+    }
+    let reported = reported_losses(connection, loss).await?;
+    ensure!(
+        !reported.is_empty(),
+        "{loss}: this database ends at sequence {} and no running server refuses it, so nothing is lost. Start `exchange \
+         serve`: if events are missing, it reports the sequence to declare. If only a worker refuses the database, add --unreported",
+        head.last_seq
+    );
+    let listed: Vec<String> = reported.iter().map(Loss::to_string).collect();
+    ensure!(
+        reported.contains(&loss),
+        "{loss}: the servers that refuse this database report {}; declare that, or add --unreported for a higher sequence",
+        listed.join(" and ")
+    );
+    Ok(())
+}
+
+/// What running servers ask to declare. A server that logged its refusal may not have reported it yet.
+async fn reported_losses(connection: &mut PgConnection, wanted: Loss) -> sqlx::Result<BTreeSet<Loss>> {
     let end = Instant::now() + REFUSAL_WAIT;
     loop {
-        if replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some()) {
-            return Ok(true);
-        }
-        if Instant::now() >= end {
-            return Ok(false);
+        let servers = replicas::fresh(connection).await?;
+        let reported: BTreeSet<Loss> = servers.iter().filter_map(|server| reported_loss(server.refusal.as_deref()?)).collect();
+        if reported.contains(&wanted) || Instant::now() >= end {
+            return Ok(reported);
         }
         sleep(REFUSAL_POLL).await;
+    }
+}
+
+/// A refusal ends with the command that declares the loss.
+fn reported_loss(refusal: &str) -> Option<Loss> {
+    let flags = refusal.rsplit_once("--through ")?.1;
+    let (through, generation) = match flags.split_once(" --generation ") {
+        Some((through, generation)) => (through, generation.parse().ok()?),
+        None => (flags, 0),
+    };
+    Some(Loss { through: through.parse().ok()?, generation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_ends_with_what_to_declare() {
+        let loss = |through, generation| Some(Loss { through, generation });
+        assert_eq!(reported_loss("lost. exchange admin … loss declare --through 93"), loss(93, 0));
+        assert_eq!(reported_loss("exchange admin … loss declare --through 93 --generation 4"), loss(93, 4));
+        assert_eq!(reported_loss("declare --through"), None);
+        assert_eq!(loss(93, 4).unwrap().to_string(), "--through 93 --generation 4");
+        assert_eq!(loss(93, 0).unwrap().to_string(), "--through 93");
     }
 }
 

@@ -123,7 +123,7 @@ impl Projector {
                     "this database ends at sequence {} and lacks events up to sequence {seen} that were confirmed: it lost \
                      them. Point EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin \
                      --actor … --reason … \
-                     loss declare --through {seen}",
+                     loss declare --through {seen} --unreported",
                     head.last_seq
                 );
             }

@@ -1,13 +1,13 @@
 //! Tests of a database that lost its tail while the bucket has snapshots of the lost part. It is refused until an operator
 //! declares the loss. Objects of the dead history are never loaded, counted or deleted.
 
-use exchange::{config::ObjectStorage, snapshot, worker::jobs::TakeSnapshot};
+use exchange::{config::ObjectStorage, shipped, snapshot, worker::jobs::TakeSnapshot};
 use exchange_core::{batch, event::Event};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
-    eventually::until,
-    processes::admin,
+    eventually::{eventually, until},
+    processes::{admin, try_admin},
     proxy::Proxy,
     recovery::take_snapshot,
     replica::{TestReplica, database, execute, number},
@@ -109,6 +109,70 @@ async fn a_database_below_what_the_bucket_proves_is_refused() {
     again.leads().await;
     assert!(again.account("round-3").is_some() && again.account("lost-0").is_none());
     again.end().await;
+}
+
+/// A sequence that is too low changes nothing, and one that is too high excuses later losses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_is_declared_as_the_servers_report_it() {
+    let lost = lost_tail(1).await;
+    let declare = |through: u64| {
+        let restored = lost.restored.clone();
+        async move { try_admin(&restored, &["loss", "declare", "--through", &through.to_string()]).await }
+    };
+    let reported = format!("report --through {}", lost.through);
+    let replica = TestReplica::with_media(&lost.restored, media(&lost.storage));
+    until("the server refuses", || async { refuses(&replica, lost.through) }).await;
+    for wrong in [1, lost.through - 1, lost.through + 1, lost.through + 99_999] {
+        let refused = declare(wrong).await.unwrap_err();
+        assert!(refused.contains(&reported), "{wrong}: {refused}");
+    }
+    assert_eq!(number(&lost.restored, "SELECT count(*) FROM declarations").await, 0);
+    declare(lost.through).await.unwrap();
+    replica.leads().await;
+    until("no server reports a loss", || async {
+        declare(lost.through + 99_999).await.is_err_and(|refused| refused.contains("no running server refuses it"))
+    })
+    .await;
+    assert_eq!(number(&lost.restored, "SELECT count(*) FROM declarations").await, 1);
+    replica.end().await;
+}
+
+/// The bucket has two dead histories then. One declaration ends both refusals, and the third history has a generation of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_restored_again_needs_one_declaration() {
+    let lost = lost_tail(1).await;
+    let again = copy(&lost.restored).await;
+    // An earlier loss of the second history: a restored database cannot know how many there were.
+    let earlier =
+        "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT 'loss', 'ada', 'test', last_seq, 1 FROM head";
+    execute(&lost.restored, earlier).await;
+    let replica = TestReplica::with_media(&lost.restored, media(&lost.storage));
+    until("the server refuses", || async { refuses(&replica, lost.through) }).await;
+    admin(&lost.restored, &["loss", "declare", "--through", &lost.through.to_string()]).await;
+    replica.leads().await;
+    while replica.sequence() <= lost.through {
+        replica.create_account(&format!("second-{}", replica.sequence())).await.unwrap();
+    }
+    let newest = || async { shipped::forks(&media(&lost.storage)).await.unwrap().last().map_or(0, |fork| fork.generation) };
+    until("the second history ships", || async { newest().await == 2 }).await;
+    take_snapshot(&media(&lost.storage), &replica).await;
+    replica.end().await;
+
+    let replica = TestReplica::with_media(&again, media(&lost.storage));
+    let arguments = eventually("the third is refused", || async {
+        let reason = replica.reason("database")?;
+        let superseded = reason.contains("continues its history");
+        reason.rsplit_once(" loss declare ").filter(|_| superseded).map(|(_, arguments)| arguments.to_owned())
+    })
+    .await;
+    assert!(arguments.ends_with("--generation 2"), "{arguments}");
+    let arguments: Vec<&str> = ["loss", "declare"].into_iter().chain(arguments.split(' ')).collect();
+    admin(&again, &arguments).await;
+    replica.leads().await;
+    replica.create_account("third").await.unwrap();
+    until("the third history ships", || async { newest().await == 3 }).await;
+    assert!(replica.account(&format!("second-{}", lost.through)).is_none());
+    replica.end().await;
 }
 
 /// The new history is as long as the dead one: the snapshot at its sequence belongs to the dead one.
