@@ -9,6 +9,7 @@ use crate::db::api_keys::{self, Material, NewApiKey};
 use crate::db::readers;
 use crate::engine::Engine;
 use crate::http::Keys;
+use exchange_core::TEXT_MAX;
 use exchange_core::command::{AdminAction, Command, Operator, Outcome};
 use exchange_core::event::FEATURE_LEVEL;
 use exchange_core::order::AccountId;
@@ -124,6 +125,9 @@ async fn create_api_key(
             "withdraw" => granted.withdraw = true,
             other => return Err(OperatorFailure::Refused(format!("permissions: expected read, trade or withdraw, got {other}"))),
         }
+    }
+    if label.len() > TEXT_MAX || label.chars().any(char::is_control) {
+        return Err(OperatorFailure::Refused(format!("label: must be at most {TEXT_MAX} bytes without control characters")));
     }
     let id = api_key::new_id();
     let refuse = |fault: api_key::KeyFault| OperatorFailure::Refused(fault.to_string());

@@ -201,7 +201,7 @@ pub struct Fees {
     pub taker: String,
 }
 
-/// As [`Fees`]; an absent rate is unchanged (default for a new market: 0.001).
+/// Rates of one market. An absent rate is unchanged (default for a new market: 0.001).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 pub struct FeeChanges {
     /// Rate of the maker order [new markets: 0.001]

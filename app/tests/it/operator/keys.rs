@@ -100,3 +100,30 @@ async fn the_accounts_of_the_house_have_no_keys() {
         assert!(refused.contains("house accounts (0 and 1) cannot have API keys"), "{account}: {refused}");
     }
 }
+
+/// Every command that names an account says why a house account is refused.
+#[tokio::test]
+async fn the_accounts_of_the_house_are_refused_by_name() {
+    let exchange = Exchange::start().await;
+    let operator = Operator::of(&exchange);
+    for arguments in [
+        &["account", "freeze", "1"][..],
+        &["account", "cancel-orders", "0"],
+        &["account", "set-fees", "1", "--maker-rate", "0", "--taker-rate", "0"],
+        &["credit", "0", "USDT", "1", "--reference", "house"],
+    ] {
+        let refused = operator.refused(arguments).await;
+        assert!(refused.contains("the house accounts (0 custody, 1 fees)"), "{arguments:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_label_has_the_bounds_of_every_other_text() {
+    let exchange = Exchange::start().await;
+    let operator = Operator::of(&exchange);
+    exchange.trader("labels").await;
+    for label in ["x".repeat(201), "a\u{1}b".to_owned()] {
+        let refused = operator.refused(&["api-key", "create", "labels", "--label", &label]).await;
+        assert!(refused.contains("label: must be at most 200 bytes"), "{refused}");
+    }
+}
