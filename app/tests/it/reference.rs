@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::exchange::{Answer, Exchange, Trader};
 use crate::schema::faults;
@@ -218,4 +222,61 @@ async fn the_pages_are_carried_in_the_server() {
     }
     let answer = exchange.public("/api/v3/nothing", "").await;
     assert_eq!(answer.error(), (404, -1020, "This operation is not supported."));
+}
+
+/// What the page states about the transport, other origins and limits, and that the program does so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_page_of_differences_states_is_so() {
+    let exchange = Exchange::start().await;
+    let page =
+        exchange.app.http.get(format!("{}/docs/differences", exchange.app.api)).send().await.unwrap().text().await.unwrap();
+    let page = page.replace('\n', " ");
+    let states = |text: &str| assert!(page.contains(text), "{text:?} is not on the page");
+
+    states("There are no CORS headers");
+    let request = exchange.app.http.request(Method::OPTIONS, format!("{}/api/v3/ping", exchange.app.api));
+    let answer = request.header("Origin", "http://other").header("Access-Control-Request-Method", "GET").send().await.unwrap();
+    assert_eq!(answer.status(), 405);
+    assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("access-control-")), "{:?}", answer.headers());
+
+    states("There is no <code>RAW_REQUESTS</code> limit");
+    let information = exchange.public("/api/v3/exchangeInfo", "").await.ok();
+    let kinds: BTreeSet<&str> =
+        information["rateLimits"].as_array().unwrap().iter().filter_map(|limit| limit["rateLimitType"].as_str()).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["ORDERS", "REQUEST_WEIGHT"]);
+
+    for (text, sent, status, code) in [
+        (
+            "A malformed request line, header or length of the body</td><td><code>400</code> with <code>-1000</code>",
+            "G{T / HTTP/1.1\r\n\r\n".to_owned(),
+            400,
+            -1000,
+        ),
+        ("Headers above 64 KiB or more than 100", format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101)), 431, -1013),
+        (
+            "whose chunks are malformed</td><td><code>400</code> with <code>-1013</code>",
+            "POST /api/v3/order HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx".to_owned(),
+            400,
+            -1013,
+        ),
+        (
+            "query above 16 KiB</td><td><code>413</code> and <code>414</code> with <code>-1013</code>",
+            format!("GET /api/v3/ping?{} HTTP/1.1\r\nConnection: close\r\n\r\n", "a".repeat(17_000)),
+            414,
+            -1013,
+        ),
+    ] {
+        states(text);
+        let mut client = TcpStream::connect(exchange.app.api.trim_start_matches("http://")).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(&format!("\"code\":{code},")), "{answer}");
+    }
+
+    states("A quote amount above the balance is accepted if the account can pay for what the book offers");
+    let (maker, taker) = (exchange.trader("maker").await, exchange.trader("taker").await);
+    maker.limit("SELL", "100.00", "1").await;
+    let answer = taker.post("/api/v3/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quoteOrderQty=99999999").await.ok();
+    assert_eq!((&answer["status"], &answer["executedQty"]), (&"EXPIRED".into(), &"1.00000000".into()));
 }
