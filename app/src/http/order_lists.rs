@@ -67,25 +67,29 @@ pub(super) struct LegNames {
     pub peg_prefix: &'static str,
 }
 
-const ABOVE: LegNames = LegNames {
-    kind: "aboveType",
-    client_id: "aboveClientOrderId",
-    price: "abovePrice",
-    stop: ["aboveStopPrice", "aboveTrailingDelta"],
-    time_in_force: "aboveTimeInForce",
-    unsupported: ["aboveIcebergQty", "aboveTrailingDelta", "aboveStrategyId", "aboveStrategyType"],
-    peg_prefix: "abovePeg",
-};
+/// The names of the order whose parameters start with `prefix`.
+macro_rules! leg_names {
+    ($prefix:literal) => {
+        LegNames {
+            kind: concat!($prefix, "Type"),
+            client_id: concat!($prefix, "ClientOrderId"),
+            price: concat!($prefix, "Price"),
+            stop: [concat!($prefix, "StopPrice"), concat!($prefix, "TrailingDelta")],
+            time_in_force: concat!($prefix, "TimeInForce"),
+            unsupported: [
+                concat!($prefix, "IcebergQty"),
+                concat!($prefix, "TrailingDelta"),
+                concat!($prefix, "StrategyId"),
+                concat!($prefix, "StrategyType"),
+            ],
+            peg_prefix: concat!($prefix, "Peg"),
+        }
+    };
+}
+pub(super) use leg_names;
 
-const BELOW: LegNames = LegNames {
-    kind: "belowType",
-    client_id: "belowClientOrderId",
-    price: "belowPrice",
-    stop: ["belowStopPrice", "belowTrailingDelta"],
-    time_in_force: "belowTimeInForce",
-    unsupported: ["belowIcebergQty", "belowTrailingDelta", "belowStrategyId", "belowStrategyType"],
-    peg_prefix: "belowPeg",
-};
+const ABOVE: LegNames = leg_names!("above");
+const BELOW: LegNames = leg_names!("below");
 
 /// `POST /api/v3/orderList/oco`
 pub async fn place_oco(app: &App, call: &Call<'_>) -> EndpointResult {

@@ -6,7 +6,7 @@ use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::new_order::{self, client_id, market};
 use super::order_count::Counted;
-use super::order_lists::{LegNames, check_types, leg};
+use super::order_lists::{LegNames, check_types, leg, leg_names};
 use super::orders::unexpected;
 use super::parameters::Parameters;
 use super::reports::{Detail, REPORT_SIZE, ReportFrame};
@@ -72,45 +72,10 @@ pub const OTOCO: &[&str] = list_names!(
 );
 
 /// The stop names belong to no parameter: a working order has a limit price only.
-const WORKING: LegNames = LegNames {
-    kind: "workingType",
-    client_id: "workingClientOrderId",
-    price: "workingPrice",
-    stop: ["workingStopPrice", "workingTrailingDelta"],
-    time_in_force: "workingTimeInForce",
-    unsupported: ["workingIcebergQty", "workingTrailingDelta", "workingStrategyId", "workingStrategyType"],
-    peg_prefix: "workingPeg",
-};
-
-const PENDING: LegNames = LegNames {
-    kind: "pendingType",
-    client_id: "pendingClientOrderId",
-    price: "pendingPrice",
-    stop: ["pendingStopPrice", "pendingTrailingDelta"],
-    time_in_force: "pendingTimeInForce",
-    unsupported: ["pendingIcebergQty", "pendingTrailingDelta", "pendingStrategyId", "pendingStrategyType"],
-    peg_prefix: "pendingPeg",
-};
-
-const PENDING_ABOVE: LegNames = LegNames {
-    kind: "pendingAboveType",
-    client_id: "pendingAboveClientOrderId",
-    price: "pendingAbovePrice",
-    stop: ["pendingAboveStopPrice", "pendingAboveTrailingDelta"],
-    time_in_force: "pendingAboveTimeInForce",
-    unsupported: ["pendingAboveIcebergQty", "pendingAboveTrailingDelta", "pendingAboveStrategyId", "pendingAboveStrategyType"],
-    peg_prefix: "pendingAbovePeg",
-};
-
-const PENDING_BELOW: LegNames = LegNames {
-    kind: "pendingBelowType",
-    client_id: "pendingBelowClientOrderId",
-    price: "pendingBelowPrice",
-    stop: ["pendingBelowStopPrice", "pendingBelowTrailingDelta"],
-    time_in_force: "pendingBelowTimeInForce",
-    unsupported: ["pendingBelowIcebergQty", "pendingBelowTrailingDelta", "pendingBelowStrategyId", "pendingBelowStrategyType"],
-    peg_prefix: "pendingBelowPeg",
-};
+const WORKING: LegNames = leg_names!("working");
+const PENDING: LegNames = leg_names!("pending");
+const PENDING_ABOVE: LegNames = leg_names!("pendingAbove");
+const PENDING_BELOW: LegNames = leg_names!("pendingBelow");
 
 /// `POST /api/v3/orderList/oto`
 pub async fn place_oto(app: &App, call: &Call<'_>) -> EndpointResult {
