@@ -99,56 +99,59 @@ impl SimulatedTaker {
 
     /// A limit order on the near side of the price and a stop on the far one.
     async fn send_oco(&mut self, market: usize, buy: bool) {
-        let fair = self.participant.shared.fair(market);
-        let value = self.participant.random.between(VALUE.0, VALUE.1);
-        let rules = &self.participant.shared.markets[market];
-        let quantity = text(rules.quantity(value as f64, rules.price(fair)));
-        let price = |factor: f64| text(rules.price(fair * factor));
-        let (above, below) = (price(1.0 + FAR), price(1.0 - FAR));
-        let legs = if buy {
-            format!("aboveType=STOP_LOSS&aboveStopPrice={above}&belowType=LIMIT_MAKER&belowPrice={below}")
-        } else {
-            format!("aboveType=LIMIT_MAKER&abovePrice={above}&belowType=STOP_LOSS&belowStopPrice={below}")
-        };
-        let parameters = format!("symbol={}&side={}&quantity={quantity}&{legs}", rules.symbol, side(buy));
-        if let CallResult::Done(reply) = self.participant.post("/api/v3/orderList/oco", &parameters).await
-            && let Some(id) = reply["orderListId"].as_u64()
-        {
-            self.waiting[market].push_back(Waiting::List(id));
-        }
+        let pair = self.pair(market, buy, ["above", "below"]);
+        let Pair { symbol, quantity, legs, .. } = pair;
+        let parameters = format!("symbol={symbol}&side={}&quantity={quantity}&{legs}", side(buy));
+        self.send_list(market, "/api/v3/orderList/oco", &parameters).await;
     }
 
     /// Enters at the market, and leaves by a pair around it once the entry is filled.
     async fn send_otoco(&mut self, market: usize, buy: bool) {
-        let fair = self.participant.shared.fair(market);
-        let value = self.participant.random.between(VALUE.0, VALUE.1);
-        let rules = &self.participant.shared.markets[market];
-        let quantity = text(rules.quantity(value as f64, rules.price(fair)));
-        let price = |factor: f64| text(rules.price(fair * factor));
-        let (above, below) = (price(1.0 + FAR), price(1.0 - FAR));
-        let entry = price(if buy { 1.0 + REACH } else { 1.0 - REACH });
-        let exit = if buy {
-            format!(
-                "pendingAboveType=LIMIT_MAKER&pendingAbovePrice={above}&pendingBelowType=STOP_LOSS&pendingBelowStopPrice={below}"
-            )
-        } else {
-            format!(
-                "pendingAboveType=STOP_LOSS&pendingAboveStopPrice={above}&pendingBelowType=LIMIT_MAKER&pendingBelowPrice={below}"
-            )
-        };
+        let pair = self.pair(market, !buy, ["pendingAbove", "pendingBelow"]);
+        let Pair { symbol, quantity, legs, entry } = pair;
         let parameters = format!(
-            "symbol={}&workingType=LIMIT&workingTimeInForce=GTC&workingSide={}&workingPrice={entry}&workingQuantity={quantity}\
-             &pendingSide={}&pendingQuantity={quantity}&{exit}",
-            rules.symbol,
+            "symbol={symbol}&workingType=LIMIT&workingTimeInForce=GTC&workingSide={}&workingPrice={entry}&workingQuantity={quantity}\
+             &pendingSide={}&pendingQuantity={quantity}&{legs}",
             side(buy),
             side(!buy)
         );
-        if let CallResult::Done(reply) = self.participant.post("/api/v3/orderList/otoco", &parameters).await
+        self.send_list(market, "/api/v3/orderList/otoco", &parameters).await;
+    }
+
+    /// A stop and a limit order of one side around the fair price, by the prefixes of their parameters.
+    fn pair(&mut self, market: usize, buy: bool, [above, below]: [&str; 2]) -> Pair {
+        let fair = self.participant.shared.fair(market);
+        let value = self.participant.random.between(VALUE.0, VALUE.1);
+        let rules = &self.participant.shared.markets[market];
+        let price = |factor: f64| text(rules.price(fair * factor));
+        let limit = |leg: &str, price: String| format!("{leg}Type=LIMIT_MAKER&{leg}Price={price}");
+        let stop = |leg: &str, price: String| format!("{leg}Type=STOP_LOSS&{leg}StopPrice={price}");
+        let (high, low) = (price(1.0 + FAR), price(1.0 - FAR));
+        let legs = if buy { [stop(above, high), limit(below, low)] } else { [limit(above, high), stop(below, low)] };
+        Pair {
+            symbol: rules.symbol.clone(),
+            quantity: text(rules.quantity(value as f64, rules.price(fair))),
+            legs: legs.join("&"),
+            entry: price(if buy { 1.0 - REACH } else { 1.0 + REACH }),
+        }
+    }
+
+    async fn send_list(&mut self, market: usize, path: &str, parameters: &str) {
+        if let CallResult::Done(reply) = self.participant.post(path, parameters).await
             && let Some(id) = reply["orderListId"].as_u64()
         {
             self.waiting[market].push_back(Waiting::List(id));
         }
     }
+}
+
+/// The parameters of a pair.
+struct Pair {
+    symbol: String,
+    quantity: String,
+    legs: String,
+    /// Price of an order of the other side that trades at once.
+    entry: String,
 }
 
 const fn side(buy: bool) -> &'static str {
