@@ -81,7 +81,11 @@ impl Recovery {
         let reason = match snapshot::first_whole(media, found.own).await {
             Ok(Some((name, state))) => return Ok((state, name.chain.map(HistoryView::at))),
             Ok(None) => "the bucket has no snapshot of this journal".to_owned(),
-            Err(error) => format!("no snapshot can be read: {error:#}"),
+            Err(error) => {
+                let reason = format!("no snapshot can be read: {error:#}");
+                tracing::warn!(reason, "the bucket has snapshots of this journal, and none can be read; trying the whole journal");
+                reason
+            }
         };
         if journal::begins(connection).await?.is_some_and(|begins| begins > 1)
             && let Some(state) = first_format(media, connection, &found.first_format).await?
