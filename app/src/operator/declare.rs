@@ -79,7 +79,7 @@ async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, 
     }))
 }
 
-/// A lower sequence than the reported one changes nothing. A higher one excuses losses that nobody has seen yet.
+/// A lower sequence than the reported one changes nothing. A higher one excuses losses that are not known yet.
 async fn check_loss(connection: &mut PgConnection, loss: Loss, unreported: bool) -> anyhow::Result<()> {
     let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
     if unreported && head.last_seq < loss.through {
