@@ -83,7 +83,10 @@ impl Recovery {
             Ok(None) => "the bucket has no snapshot of this journal".to_owned(),
             Err(error) => {
                 let reason = format!("no snapshot can be read: {error:#}");
-                tracing::warn!(reason, "the bucket has snapshots of this journal, and none can be read; trying the whole journal");
+                tracing::warn!(
+                    reason,
+                    "the bucket has snapshots of this journal, and none can be read; trying the whole journal"
+                );
                 reason
             }
         };

@@ -124,21 +124,6 @@ fn reported_loss(refusal: &str) -> Option<Loss> {
     Some(Loss { through: through.parse().ok()?, generation })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_ends_with_what_to_declare() {
-        let loss = |through, generation| Some(Loss { through, generation });
-        assert_eq!(reported_loss("lost. exchange admin … loss declare --through 93"), loss(93, 0));
-        assert_eq!(reported_loss("exchange admin … loss declare --through 93 --generation 4"), loss(93, 4));
-        assert_eq!(reported_loss("declare --through"), None);
-        assert_eq!(loss(93, 4).unwrap().to_string(), "--through 93 --generation 4");
-        assert_eq!(loss(93, 0).unwrap().to_string(), "--through 93");
-    }
-}
-
 /// All clocks must agree first: a wrong one would move journal time ahead again.
 async fn set_time_back(
     settings: &AdminSettings,
@@ -192,4 +177,19 @@ async fn journal_time(connection: &mut PgConnection) -> anyhow::Result<Time> {
         at = stored.first_sequence - 1;
     }
     anyhow::bail!("the journal is empty, so there is nothing to set back")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_ends_with_what_to_declare() {
+        let loss = |through, generation| Some(Loss { through, generation });
+        assert_eq!(reported_loss("lost. exchange admin … loss declare --through 93"), loss(93, 0));
+        assert_eq!(reported_loss("exchange admin … loss declare --through 93 --generation 4"), loss(93, 4));
+        assert_eq!(reported_loss("declare --through"), None);
+        assert_eq!(loss(93, 4).unwrap().to_string(), "--through 93 --generation 4");
+        assert_eq!(loss(93, 0).unwrap().to_string(), "--through 93");
+    }
 }
