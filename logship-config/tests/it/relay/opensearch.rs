@@ -203,14 +203,6 @@ async fn a_real_bulk_stores_refuses_and_postpones() {
     assert_eq!(found[0]["log"], json!({"file": {}, "logger": "own"}), "{found:?}");
     assert_eq!((&found[0]["event.created"], &found[0]["log.offset"]), (&"2026-11-27T09:00:00.5Z".into(), &40.into()));
     assert!(server.found(AUDIT, "event.created:1999").await.is_empty());
-    // A line that the container runtime did not write, or with a time of `null`, gets that of its receipt.
-    for (id, time) in [("untimed", None), ("null-time", Some(Value::Null))] {
-        let mut untimed = json!({"message": id, "event.created": "2026-11-27T09:00:00.5Z"});
-        time.into_iter().for_each(|time| untimed["@timestamp"] = time);
-        assert!(world.send(line(AUDIT, id, &untimed).as_bytes()).await.is_success(), "{}", world.log());
-    }
-    let found = server.found(AUDIT, "message:untimed OR message:null-time").await;
-    assert!(found.len() == 2 && found.iter().all(|found| found["@timestamp"].is_string()), "{found:?}");
 
     // A block and a missing pipeline: the documents are valid, and wait for an operator.
     let mut first = 100;
