@@ -1,0 +1,3 @@
+//! Integration tests of `local-parts`.
+
+mod help;
