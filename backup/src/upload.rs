@@ -65,7 +65,7 @@ pub struct Destination {
 }
 
 /// Creates both halves of a stream. `object_bytes` is a multiple of the pool's part size.
-pub fn stream(number: u32, pool: Pool, object_bytes: u64) -> (UploadStream, Uploader) {
+pub fn upload_stream(number: u32, pool: Pool, object_bytes: u64) -> (UploadStream, Uploader) {
     // The number of buffers in the pool bounds this channel.
     let (sender, receiver) = mpsc::unbounded_channel();
     let lane = UploadStream {

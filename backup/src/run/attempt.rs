@@ -246,7 +246,7 @@ fn lanes(agent: &Agent, id: &BackupId, stop: &Abort, progress: &Progress) -> (Ve
     };
     let mut uploads = JoinSet::new();
     let lanes = (0..agent.job.shape.workers).map(|number| {
-        let (lane, uploader) = upload::stream(number, pool.clone(), agent.job.store.object_bytes());
+        let (lane, uploader) = upload::upload_stream(number, pool.clone(), agent.job.store.object_bytes());
         let to = to.clone();
         uploads.spawn(async move { (number, upload::upload(uploader, to).await) });
         lane
