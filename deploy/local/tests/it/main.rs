@@ -1,3 +1,4 @@
 //! Integration tests of `local-parts`.
 
 mod help;
+mod viewer;
