@@ -58,6 +58,63 @@ pub struct Reconciler {
     pub at_once: watch::Receiver<()>,
 }
 
+/// One read of an Alertmanager, compared with incidents.
+struct Comparison<'a> {
+    alerts: &'a SeenAlerts,
+    /// Ids of silences.
+    in_force: HashSet<String>,
+    /// While it is true, no missing alert has ended.
+    is_young: bool,
+    /// Of the reads before this one.
+    missing: &'a Reads,
+    still_missing: Reads,
+}
+
+impl Comparison<'_> {
+    /// What this read shows about an incident, and whether it contains one of its firing alerts.
+    fn found(&mut self, incident: &Incident) -> (Found, bool) {
+        let ended = incident.silences.iter().filter(|silence| !self.in_force.contains(&silence.id));
+        let mut one = Found {
+            incident: incident.id,
+            gone: Vec::new(),
+            group_gone: false,
+            suppressed: incident.firing().next().is_some(),
+            inhibited_by: BTreeSet::new(),
+            silences_ended: ended.map(|silence| silence.id.clone()).collect(),
+        };
+        let mut any_seen = false;
+        for (fingerprint, _) in incident.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing) {
+            if let Some(seen) = self.alerts.get(fingerprint) {
+                any_seen = true;
+                one.suppressed &= seen.suppressed;
+                one.inhibited_by.extend(seen.inhibited_by.iter().cloned());
+            } else {
+                one.suppressed = false;
+                if self.has_ended(incident.id, fingerprint.clone()) {
+                    one.gone.push(fingerprint.clone());
+                }
+            }
+        }
+        (one, any_seen)
+    }
+
+    /// Records that this read lacks an alert. Returns true if it has been missing long enough to have ended.
+    fn has_ended(&mut self, incident: IncidentId, fingerprint: Box<str>) -> bool {
+        let key = (incident, fingerprint);
+        let reads = self.missing.get(&key).copied().unwrap_or(0).saturating_add(1);
+        self.still_missing.insert(key, reads);
+        reads >= READS && !self.is_young
+    }
+}
+
+/// Whether the incident must change by what was found.
+fn differs(incident: &Incident, found: &Found) -> bool {
+    let ended = found.group_gone || !found.gone.is_empty() || !found.silences_ended.is_empty();
+    let explained = incident.causes.iter().all(|cause| found.inhibited_by.contains(&cause.fingerprint))
+        && (!incident.causes.is_empty() || found.inhibited_by.is_empty());
+    ended || !explained || found.suppressed != incident.suppressed
+}
+
 impl Reconciler {
     pub async fn run(mut self, every: Duration, stop: CancellationToken) {
         let (mut missing, mut active) = (Reads::new(), Reads::new());
@@ -114,10 +171,14 @@ impl Reconciler {
             missing.clear();
             return Ok("done");
         }
-        let is_young = self.is_young().await?;
-        let in_force: HashSet<String> =
-            self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
-        let mut still_missing = Reads::new();
+        let silences = self.alertmanager.silences().await?.into_iter();
+        let mut comparison = Comparison {
+            alerts: &alerts,
+            in_force: silences.filter_map(|silence| silence.id).collect(),
+            is_young: self.is_young().await?,
+            missing,
+            still_missing: Reads::new(),
+        };
         let mut groups = None;
         while !batch.is_empty() {
             let (mut found, mut cut) = (Vec::new(), Vec::new());
@@ -126,33 +187,7 @@ impl Reconciler {
                 if is_own(incident) || incident.phase == Phase::Resolved {
                     continue;
                 }
-                let mut one = Found {
-                    incident: incident.id,
-                    gone: Vec::new(),
-                    group_gone: false,
-                    suppressed: incident.firing().next().is_some(),
-                    inhibited_by: BTreeSet::new(),
-                    silences_ended: Vec::new(),
-                };
-                let mut any_seen = false;
-                for (fingerprint, _) in incident.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing) {
-                    match alerts.get(fingerprint) {
-                        Some(seen) => {
-                            any_seen = true;
-                            one.suppressed &= seen.suppressed;
-                            one.inhibited_by.extend(seen.inhibited_by.iter().cloned());
-                        }
-                        None => {
-                            one.suppressed = false;
-                            let key = (incident.id, fingerprint.clone());
-                            let reads = missing.get(&key).copied().unwrap_or(0).saturating_add(1);
-                            if reads >= READS && !is_young {
-                                one.gone.push(fingerprint.clone());
-                            }
-                            still_missing.insert(key, reads);
-                        }
-                    }
-                }
+                let (mut one, any_seen) = comparison.found(incident);
                 if incident.truncated > 0 {
                     let groups = match &mut groups {
                         Some(groups) => groups,
@@ -161,23 +196,11 @@ impl Reconciler {
                     let heard = cut_off(incident, groups);
                     if heard.is_empty() && !any_seen {
                         // No alert has this name.
-                        let key = (incident.id, Box::<str>::default());
-                        let reads = missing.get(&key).copied().unwrap_or(0).saturating_add(1);
-                        one.group_gone = reads >= READS && !is_young;
-                        still_missing.insert(key, reads);
+                        one.group_gone = comparison.has_ended(incident.id, Box::default());
                     }
                     cut.extend(heard);
                 }
-                one.silences_ended = incident
-                    .silences
-                    .iter()
-                    .filter(|silence| !in_force.contains(&silence.id))
-                    .map(|silence| silence.id.clone())
-                    .collect();
-                let ended = one.group_gone || !one.gone.is_empty() || !one.silences_ended.is_empty();
-                let explained = incident.causes.iter().all(|cause| one.inhibited_by.contains(&cause.fingerprint))
-                    && (!incident.causes.is_empty() || one.inhibited_by.is_empty());
-                if ended || !explained || one.suppressed != incident.suppressed {
+                if differs(incident, &one) {
                     found.push(one);
                 }
             }
@@ -189,6 +212,7 @@ impl Reconciler {
             }
             batch = incidents::open_of_source(&self.writer.readers, source, after, AT_ONCE).await?;
         }
+        let Comparison { still_missing, is_young, .. } = comparison;
         *missing = still_missing;
         Ok(if is_young { "resting" } else { "done" })
     }

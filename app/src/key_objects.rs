@@ -89,7 +89,7 @@ pub async fn delete(media: &Media, name: KeyObjectName) -> Result<(), MediaError
 }
 
 fn pack(vault: &Vault, key: &str, rows: &[ApiKey]) -> anyhow::Result<Vec<u8>> {
-    let rows: Vec<Row> = rows.iter().map(Row::of).collect();
+    let rows: Vec<KeyRow> = rows.iter().map(KeyRow::of).collect();
     let compressed = zstd::encode_all(serde_json::to_vec(&rows)?.as_slice(), COMPRESSION_LEVEL)?;
     let SealedSecret { encryption_key, bytes } = vault.seal_bytes(key, &compressed)?;
     let id: [u8; ENCRYPTION_KEY_BYTES] = encryption_key.as_bytes().try_into()?;
@@ -103,12 +103,12 @@ fn unpack(vault: &Vault, key: &str, object: &[u8]) -> anyhow::Result<Vec<ApiKey>
     ensure!(format == FORMAT, "format {format} is not supported, this release reads {FORMAT}: run the release that wrote it");
     let encryption_key = String::from_utf8_lossy(&header[12..]).into_owned();
     let compressed = vault.open_bytes(key, &SealedSecret { encryption_key, bytes: bytes.to_vec() })?;
-    let rows: Vec<Row> = serde_json::from_slice(&zstd::decode_all(compressed.as_slice())?)?;
-    rows.into_iter().map(Row::into_key).collect()
+    let rows: Vec<KeyRow> = serde_json::from_slice(&zstd::decode_all(compressed.as_slice())?)?;
+    rows.into_iter().map(KeyRow::into_key).collect()
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct KeyRow {
     api_key: String,
     account: u32,
     label: String,
@@ -127,7 +127,7 @@ struct Row {
     revision: i64,
 }
 
-impl Row {
+impl KeyRow {
     fn of(key: &ApiKey) -> Self {
         let (mut sealed_secret, mut encryption_key, mut public_key) = (None, None, None);
         match &key.material {

@@ -17,6 +17,7 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 
 use parking_lot::Mutex;
+use service_kit::telemetry::with_causes;
 
 use crate::{
     config::{Checksums, ObjectStorage},
@@ -161,7 +162,7 @@ impl Media {
     pub async fn get(&self, key: &str) -> Result<Bytes, MediaError> {
         let body = self.get_stream(key).await?.collect().await;
         body.map(|body| body.into_bytes())
-            .map_err(|error| self.count(MediaError::Unavailable { operation: "get", reason: describe(&error) }, "get"))
+            .map_err(|error| self.count(MediaError::Unavailable { operation: "get", reason: with_causes(&error) }, "get"))
     }
 
     /// `None` if the object does not exist.
@@ -203,7 +204,7 @@ impl Media {
         let config = PresigningConfig::expires_in(expires.min(PRESIGNED_MAX)).map_err(|error| refused(error.to_string()))?;
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.response_content_disposition(format!("attachment; filename=\"{file_name}\""));
-        request.presigned(config).await.map(|request| request.uri().to_owned()).map_err(|error| refused(describe(&error)))
+        request.presigned(config).await.map(|request| request.uri().to_owned()).map_err(|error| refused(with_causes(&error)))
     }
 
     /// Counts objects of another history and logs each once.
@@ -243,9 +244,9 @@ where
     let Some(answer) = error.raw_response() else {
         return match error {
             SdkError::ConstructionFailure(_) => {
-                MediaError::Refused { operation, code: "InvalidArgument".into(), reason: describe(error) }
+                MediaError::Refused { operation, code: "InvalidArgument".into(), reason: with_causes(error) }
             }
-            _ => MediaError::Unavailable { operation, reason: describe(error) },
+            _ => MediaError::Unavailable { operation, reason: with_causes(error) },
         };
     };
     let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
@@ -265,12 +266,6 @@ where
         409 | 429 | 500.. => MediaError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ => MediaError::Refused { operation, code, reason },
     }
-}
-
-/// The error with its causes, on one line.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn size(length: Option<i64>) -> u64 {

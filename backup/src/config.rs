@@ -123,7 +123,7 @@ impl fmt::Display for ConfigError {
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum SettingPlace {
     Environment,
     File {
         line: usize,
@@ -136,7 +136,7 @@ enum Place {
 #[derive(Debug, Clone)]
 struct Setting {
     text: OsString,
-    place: Place,
+    place: SettingPlace,
 }
 
 /// Settings by their environment names.
@@ -169,9 +169,10 @@ pub fn load_from(
     // A name that is not UTF-8 belongs to another program.
     let variables = variables
         .into_iter()
-        .filter_map(|(name, text)| Some((name.into_string().ok()?, Setting { text, place: Place::Environment })));
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, Setting { text, place: SettingPlace::Environment })));
     let environment: Settings = variables.collect();
-    let command_line = |(name, text): &(String, String)| (name.clone(), Setting { text: text.into(), place: Place::CommandLine });
+    let command_line =
+        |(name, text): &(String, String)| (name.clone(), Setting { text: text.into(), place: SettingPlace::CommandLine });
     let command_line: Settings = overrides.iter().map(command_line).collect();
     let mut read: Vec<Job> = Vec::new();
     let mut faults: Vec<String> = Vec::new();

@@ -34,16 +34,16 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    abort::Abort,
     archive,
     checksum::RowChecksum,
     config::{DumpShape, SourceSettings, TransferLimits},
+    encode::StreamEncoder,
     failure::{Exit, Failure, Result, Stage},
-    lane::UploadStream,
     layout::BackupId,
     manifest,
     progress::Progress,
-    seal::StreamEncoder,
-    stop::Abort,
+    upload::UploadStream,
 };
 
 use coordinator::Coordinator;
@@ -156,7 +156,7 @@ pub fn read_database(
     begun: Begun,
     id: &BackupId,
     lanes: &mut Vec<UploadStream>,
-    sealers: &mut Vec<StreamEncoder>,
+    encoders: &mut Vec<StreamEncoder>,
 ) -> Result<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
@@ -171,7 +171,7 @@ pub fn read_database(
         large_objects: Mutex::default(),
         failed: AtomicBool::new(false),
     });
-    work(&shared, lanes, sealers)?;
+    work(&shared, lanes, encoders)?;
     let shared = Arc::into_inner(shared).ok_or_else(|| Failure::told(Stage::Rows, Exit::Failed, "a worker still runs"))?;
     shared.reading.progress.snapshot_released();
     // Proves that the locks were held until now: their connection still answers.
@@ -218,36 +218,36 @@ fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Result<Vec<Stri
 }
 
 /// Runs a thread for each stream until the queue is empty or a thread fails.
-fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<StreamEncoder>) -> Result<()> {
+fn work(shared: &Arc<Shared>, lanes: &mut Vec<UploadStream>, encoders: &mut Vec<StreamEncoder>) -> Result<()> {
     let mut threads = Vec::new();
     for mut lane in lanes.drain(..) {
         let shared = Arc::clone(shared);
-        let sealer = sealers.pop();
+        let encoder = encoders.pop();
         let body = move || {
-            let sealer = match sealer {
-                Some(sealer) => Ok(sealer),
+            let encoder = match encoder {
+                Some(encoder) => Ok(encoder),
                 None => StreamEncoder::new(shared.reading.shape.compression_level, &shared.reading.recipients)
                     .map_err(|error| Failure::new(Stage::Rows, Exit::Failed, error)),
             };
-            let mut sealer = match sealer {
-                Ok(sealer) => sealer,
+            let mut encoder = match encoder {
+                Ok(encoder) => encoder,
                 Err(failure) => return (lane, None, Err(shared.fail(failure))),
             };
-            let worked = worker::run(&shared, &mut lane, &mut sealer);
-            (lane, Some(sealer), worked.map_err(|failure| shared.fail(failure)))
+            let worked = worker::run(&shared, &mut lane, &mut encoder);
+            (lane, Some(encoder), worked.map_err(|failure| shared.fail(failure)))
         };
         let thread = std::thread::Builder::new().name("backup-rows".into()).spawn(body);
         threads.push(thread.map_err(|error| Failure { whole: true, ..Failure::new(Stage::Rows, Exit::Failed, error) })?);
     }
     let mut failed: Option<Failure> = None;
     for thread in threads {
-        let Ok((lane, sealer, worked)) = thread.join() else {
+        let Ok((lane, encoder, worked)) = thread.join() else {
             let told = "a worker panicked; this is a bug in backup, report it";
             failed = Some(Failure { whole: true, ..Failure::told(Stage::Rows, Exit::Failed, told) });
             continue;
         };
         lanes.push(lane);
-        sealers.extend(sealer);
+        encoders.extend(encoder);
         if let Err(Some(failure)) = worked {
             failed = failed.or(Some(failure));
         }

@@ -135,7 +135,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         &mut self,
         chunk: &ObjectChunk<'_>,
         first: &mut BTreeMap<u32, Vec<u8>>,
-        open: &mut Option<Place>,
+        open: &mut Option<ExportPosition>,
     ) -> Result<(), ExportError> {
         let apart = || contradiction(format!("the bytes of large object {} are not in order", chunk.object));
         if open.as_ref().is_none_or(|place| place.object != chunk.object) {
@@ -157,13 +157,13 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         Ok(())
     }
 
-    async fn begin(&mut self, object: u32, bytes: &[u8]) -> Result<Place, ExportError> {
+    async fn begin(&mut self, object: u32, bytes: &[u8]) -> Result<ExportPosition, ExportError> {
         self.write(&large_object_start(self.header, object)).await?;
         self.chunk(bytes).await?;
-        Ok(Place { object, offset: bytes.len() as u64 })
+        Ok(ExportPosition { object, offset: bytes.len() as u64 })
     }
 
-    async fn close(&mut self, open: &mut Option<Place>) -> Result<(), ExportError> {
+    async fn close(&mut self, open: &mut Option<ExportPosition>) -> Result<(), ExportError> {
         match open.take() {
             Some(_) => self.write(&block_end(self.header)).await,
             None => Ok(()),
@@ -172,7 +172,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
 }
 
 /// Position within the object that is being written.
-struct Place {
+struct ExportPosition {
     object: u32,
     offset: u64,
 }

@@ -8,6 +8,7 @@
 //! - No module may write to the local disk, except the drill's scratch server.
 //! - Only `prune` and `doctor` may delete backups and records.
 
+pub mod abort;
 pub mod archive;
 pub mod bandwidth;
 pub mod catalogue;
@@ -15,9 +16,9 @@ pub mod checksum;
 pub mod command;
 pub mod config;
 pub mod dump;
+pub mod encode;
 pub mod export;
 pub mod failure;
-pub mod lane;
 pub mod layout;
 pub mod lease;
 pub mod manifest;
@@ -30,13 +31,12 @@ pub mod restore;
 pub mod retention;
 pub mod run;
 pub mod schedule;
-pub mod seal;
 pub mod session;
 pub mod shell;
 pub mod sql;
 pub mod stage;
-pub mod stop;
 pub mod store;
 pub mod textfile;
+pub mod upload;
 pub mod verify;
 pub mod wire;

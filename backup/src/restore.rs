@@ -11,6 +11,7 @@ mod error;
 mod large_objects;
 mod phases;
 mod preflight;
+mod preflight_error;
 mod progress;
 mod report;
 mod rows;
@@ -18,7 +19,6 @@ mod schedule;
 mod selection;
 mod sessions;
 mod tool;
-mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -43,12 +43,12 @@ pub use database::{RestoredNames, drop_database, quiet};
 pub use error::RestoreError;
 pub use large_objects::ObjectChunk;
 pub use preflight::Ahead;
+pub use preflight_error::{PreflightError, PreflightErrors};
 pub use progress::RestoreProgress;
 pub use report::{Partial, RestoreReport, RestoreStage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::{RestoreSession, connect as connect_session};
 pub use tool::{NotCreated, ToolError};
-pub use trouble::{PreflightError, PreflightErrors};
 
 use database::Databases;
 use phases::Phases;

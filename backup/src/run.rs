@@ -7,6 +7,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::{
+    abort::Abort,
     catalogue::Catalogue,
     config::Job,
     failure::{Exit, Failure, Result, Stage},
@@ -18,7 +19,6 @@ use crate::{
     },
     metrics::{AgentMetrics, ObjectStoreMetrics},
     progress::Progress,
-    stop::Abort,
     store::{Replace, Store, StoreError},
 };
 use bytes::Bytes;

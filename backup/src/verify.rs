@@ -92,7 +92,7 @@ async fn drill(
         (None, DrillPlace::Given(source)) => source.clone(),
         (None, DrillPlace::Scratch(_)) => unreachable!("a scratch place was started"),
     };
-    let mut drill = Drill { reader, options, server, verdict: Verdict::default(), made: Vec::new() };
+    let mut drill = RunningDrill { reader, options, server, verdict: Verdict::default(), made: Vec::new() };
     let done = drill.run(cancelled).await;
     let done = done.and(drill.drop_made().await);
     let server_version = drill.server_version().await.unwrap_or_default();
@@ -129,7 +129,7 @@ struct Verdict {
     faults: Vec<String>,
 }
 
-struct Drill<'a> {
+struct RunningDrill<'a> {
     reader: &'a BackupReader,
     options: &'a VerifyOptions,
     server: SourceSettings,
@@ -138,7 +138,7 @@ struct Drill<'a> {
     made: Vec<String>,
 }
 
-impl Drill<'_> {
+impl RunningDrill<'_> {
     async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillError> {
         // A given server already has its roles.
         if let (DrillPlace::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use architecture::help::ProgramHelp;
+use architecture::help::{self, ProgramHelp};
 use telegram_emulator::{Emulator, Seed};
 
 use crate::bot::Settings;
@@ -15,16 +15,11 @@ fn program() -> Command {
 
 #[test]
 fn readme_and_help_agree() {
-    let help = |of: &[&str]| {
-        let output = program().args(of).arg("--help").output().unwrap();
-        assert!(output.status.success(), "{of:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
     let compared = ProgramHelp {
         name: "alertbot",
         prefix: "ALERTBOT_",
         readme: include_str!("../../README.md"),
-        help: &help,
+        help: &help::printed_by(env!("CARGO_BIN_EXE_alertbot")),
         // Secrets that the README's configuration files name.
         of_others: &OF_OTHERS,
     };

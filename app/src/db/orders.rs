@@ -80,7 +80,7 @@ fn prevented(order: &Order) -> Option<(i64, i64)> {
 
 /// The columns that change during an order's life; none of them is indexed.
 #[derive(Default)]
-struct Changes {
+struct ChangedColumns {
     id: Vec<i64>,
     account: Vec<i32>,
     market: Vec<i16>,
@@ -99,7 +99,7 @@ struct Changes {
 
 /// Updates orders that are in the table to their current state.
 pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
-    let mut changes = Changes::default();
+    let mut changes = ChangedColumns::default();
     for order in orders {
         changes.id.push(order.id as i64);
         changes.account.push(order.account as i32);

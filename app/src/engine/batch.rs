@@ -28,13 +28,13 @@ pub(super) struct Batch {
     events: Vec<Event>,
     /// The events' bytes, encoded in order.
     body: Vec<u8>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingClient>,
     /// The commands whose spans are exported.
     traced: Vec<Traced>,
     last_sequence: u64,
 }
 
-struct Waiting {
+struct WaitingClient {
     to: oneshot::Sender<CommandResult>,
     answer: CommandResult,
     arrived: Instant,
@@ -81,7 +81,7 @@ impl Batch {
         if let Some((span, decide_begun)) = traced {
             self.traced.push(Traced { span, arrived, decide_begun, decide_ended: Instant::now() });
         }
-        self.waiting.push(Waiting { to, answer, arrived });
+        self.waiting.push(WaitingClient { to, answer, arrived });
     }
 
     /// Advances journal time.
@@ -161,7 +161,7 @@ impl Batch {
 
     /// Sends every answer. The batch is durable by now, or contains no events.
     pub fn answer(&mut self, mut acknowledged: impl FnMut(Instant)) {
-        for Waiting { to, answer, arrived } in self.waiting.drain(..) {
+        for WaitingClient { to, answer, arrived } in self.waiting.drain(..) {
             acknowledged(arrived);
             // Fails if the client disconnected.
             let _ = to.send(answer);

@@ -139,7 +139,7 @@ fn put<const N: usize>(hasher: &mut Hasher, words: [Amount; N]) {
 /// The last fingerprints of this replica and of its leader, and the doubt that follows from a difference.
 #[derive(Debug)]
 pub struct Fingerprints {
-    table: Mutex<Table>,
+    table: Mutex<FingerprintTable>,
     /// This replica's last fingerprint, for its followers.
     pub(super) last: watch::Sender<Option<Fingerprint>>,
     /// A difference was found, or an accusation must be sent.
@@ -147,7 +147,7 @@ pub struct Fingerprints {
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct FingerprintTable {
     ours: VecDeque<Fingerprint>,
     theirs: VecDeque<Fingerprint>,
     /// Sequence of the difference that is being examined.
@@ -184,8 +184,8 @@ impl Fingerprints {
         self.compare(table);
     }
 
-    fn compare(&self, mut table: parking_lot::MutexGuard<'_, Table>) {
-        let Table { ours, theirs, differs_at, compared, .. } = &mut *table;
+    fn compare(&self, mut table: parking_lot::MutexGuard<'_, FingerprintTable>) {
+        let FingerprintTable { ours, theirs, differs_at, compared, .. } = &mut *table;
         let mut found = None;
         theirs.retain(|their| match ours.iter().find(|our| our.sequence == their.sequence) {
             None => true,

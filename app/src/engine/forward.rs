@@ -47,7 +47,7 @@ pub(super) enum ForwardEnd {
 /// The table. Shared by callers, the link to the leader, and the fold.
 #[derive(Debug)]
 pub struct Forward {
-    table: Mutex<Table>,
+    table: Mutex<CommandTable>,
     /// The table has commands to send.
     pub(super) wake: Notify,
     limit: usize,
@@ -55,7 +55,7 @@ pub struct Forward {
 }
 
 #[derive(Debug)]
-struct Table {
+struct CommandTable {
     entries: HashMap<u128, Entry, FxBuildHasher>,
     /// Commands to send, in order of arrival.
     unsent: VecDeque<u128>,
@@ -87,7 +87,7 @@ pub(super) struct Outgoing {
 impl Forward {
     /// At most `limit` commands wait, plus a quarter more of cancels.
     pub fn new(limit: usize, metrics: FollowerMetrics) -> Self {
-        let table = Table { entries: HashMap::default(), unsent: VecDeque::new(), alone_since: Some(Instant::now()) };
+        let table = CommandTable { entries: HashMap::default(), unsent: VecDeque::new(), alone_since: Some(Instant::now()) };
         Self { table: Mutex::new(table), wake: Notify::new(), limit, metrics }
     }
 
@@ -121,7 +121,7 @@ impl Forward {
             deadline
         };
         // Removes the command if its client disconnects.
-        let waiting = Waiting { forward: self, id };
+        let waiting = WaitingEntry { forward: self, id };
         if leads_here() && self.take(id).is_some() {
             return ForwardEnd::LeadsHere;
         }
@@ -156,7 +156,7 @@ impl Forward {
     /// Commands to send on link number `link`, in order of arrival.
     pub(super) fn outgoing(&self, link: u64) -> Vec<Outgoing> {
         let mut table = self.table.lock();
-        let Table { entries, unsent, .. } = &mut *table;
+        let CommandTable { entries, unsent, .. } = &mut *table;
         let mut outgoing = Vec::with_capacity(unsent.len());
         for id in unsent.drain(..) {
             let Some(entry) = entries.get_mut(&id) else { continue };
@@ -249,12 +249,12 @@ impl Forward {
     }
 }
 
-struct Waiting<'a> {
+struct WaitingEntry<'a> {
     forward: &'a Forward,
     id: u128,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingEntry<'_> {
     fn drop(&mut self) {
         self.forward.take(self.id);
     }

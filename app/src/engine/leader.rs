@@ -44,7 +44,7 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The result of a statement after it ended.
-async fn ended(statement: &mut Option<Statement>) -> Done {
+async fn ended(statement: &mut Option<PendingStatement>) -> Done {
     let running = statement.as_mut().expect("guarded by the select condition");
     running.await;
     let done = Pin::new(statement.as_mut().expect("still there")).take_output();
@@ -86,7 +86,7 @@ const WORK_SLICE: Duration = Duration::from_millis(1);
 const HELD_MAX: usize = 2048;
 
 /// The statement on the connection: a commit, or a heartbeat if there is nothing to commit. False: deposed.
-type Statement = MaybeDone<Pin<Box<dyn Future<Output = Done> + Send>>>;
+type PendingStatement = MaybeDone<Pin<Box<dyn Future<Output = Done> + Send>>>;
 type Done = Result<(PgConnection, bool), sqlx::Error>;
 
 pub(super) struct Leader<'a> {
@@ -98,7 +98,7 @@ pub(super) struct Leader<'a> {
     /// `None` while a statement runs.
     connection: Option<PgConnection>,
     warnings: Warnings,
-    statement: Option<Statement>,
+    statement: Option<PendingStatement>,
     in_flight: Option<InDoubt>,
     /// History of the journal up to the last sent batch.
     history: Option<HistoryView>,

@@ -108,12 +108,12 @@ async fn locate(shared: &Weak<Shared>, parts: &ShipParts) -> anyhow::Result<Ship
 /// The engine was dropped.
 struct Dropped;
 
-type Running = JoinHandle<anyhow::Result<ListedObject>>;
+type RunningShipment = JoinHandle<anyhow::Result<ListedObject>>;
 
 struct Term<'a> {
     parts: &'a ShipParts,
     buffer: Buffer,
-    running: Option<Running>,
+    running: Option<RunningShipment>,
     /// When the last object was begun.
     begun: Option<Instant>,
     failing: bool,
@@ -221,7 +221,7 @@ impl Term<'_> {
 }
 
 /// The result of the object in progress; pending without one.
-async fn ended(running: &mut Option<Running>) -> anyhow::Result<ListedObject> {
+async fn ended(running: &mut Option<RunningShipment>) -> anyhow::Result<ListedObject> {
     let Some(task) = running else { return std::future::pending().await };
     let done = task.await;
     *running = None;

@@ -101,13 +101,13 @@ pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request:
     response
 }
 
-type Running<'a> = std::pin::Pin<Box<dyn Future<Output = EndpointResult> + Send + 'a>>;
+type RunningHandler<'a> = std::pin::Pin<Box<dyn Future<Output = EndpointResult> + Send + 'a>>;
 
 async fn finish(
     app: &App,
     measured: &Measured,
     request: Request,
-    run: impl for<'a> FnOnce(&'a App, &'a Parts, Body, &'a mut u32) -> Running<'a>,
+    run: impl for<'a> FnOnce(&'a App, &'a Parts, Body, &'a mut u32) -> RunningHandler<'a>,
 ) -> Response {
     let begun = Instant::now();
     let _in_flight = InFlight::enter(app);

@@ -92,11 +92,11 @@ fn permitted(parameters: &Parameters<'_>) -> Result<Option<bool>, ApiError> {
 /// The rules of each market as JSON, rewritten only after the market or the feature level changed.
 #[derive(Default)]
 pub struct SymbolRules {
-    written: Mutex<Written>,
+    written: Mutex<WrittenRules>,
 }
 
 #[derive(Default)]
-struct Written {
+struct WrittenRules {
     feature_level: u32,
     /// By market; each for both values of `showPermissionSets`.
     rules: Vec<(Market, [Bytes; 2])>,
@@ -106,7 +106,7 @@ impl SymbolRules {
     fn of(&self, state: &State, markets: &[exchange_core::order::MarketId], show_sets: bool) -> Vec<Bytes> {
         let mut written = self.written.lock();
         if written.feature_level != state.feature_level() {
-            *written = Written { feature_level: state.feature_level(), rules: Vec::new() };
+            *written = WrittenRules { feature_level: state.feature_level(), rules: Vec::new() };
         }
         let written = &mut written.rules;
         for market in state.markets().skip(written.len()) {

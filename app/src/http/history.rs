@@ -58,7 +58,7 @@ pub async fn trades(app: &App, call: &Call<'_>) -> EndpointResult {
         let code = |asset| committed.state.asset(asset).map_or_else(Box::default, |asset| asset.code.clone());
         committed.state.market(market).map(|market| (code(market.base), code(market.quote))).unwrap_or_default()
     };
-    let row = Row { symbol: &symbol, base: &assets.0, quote: &assets.1, lists: &lists, unit: call.time_unit };
+    let row = RowContext { symbol: &symbol, base: &assets.0, quote: &assets.1, lists: &lists, unit: call.time_unit };
     Ok(Reply::written(16 + TRADE_SIZE * kept.len(), |json| json.array(kept, |json, own| row.write(json, own))))
 }
 
@@ -124,7 +124,7 @@ impl<'a> Own<'a> {
 }
 
 /// Values that all rows of one reply share.
-struct Row<'a> {
+struct RowContext<'a> {
     symbol: &'a str,
     base: &'a str,
     quote: &'a str,
@@ -132,7 +132,7 @@ struct Row<'a> {
     unit: TimeUnit,
 }
 
-impl Row<'_> {
+impl RowContext<'_> {
     fn write(&self, json: &mut Json, own: &Own<'_>) {
         let trade = own.trade;
         json.object(|json| {

@@ -59,10 +59,10 @@ impl Key {
 /// Every usable key. Clones share the keys.
 #[derive(Clone)]
 pub struct Keys {
-    shared: Arc<Shared>,
+    shared: Arc<SharedKeys>,
 }
 
-struct Shared {
+struct SharedKeys {
     keys: RwLock<FxHashMap<Box<str>, Arc<Key>>>,
     /// The same keys by their print in a listen key.
     prints: RwLock<FxHashMap<Print, Arc<Key>>>,
@@ -73,7 +73,7 @@ struct Shared {
 
 impl Keys {
     pub fn new(vault: Vault) -> Self {
-        let shared = Shared {
+        let shared = SharedKeys {
             keys: RwLock::default(),
             prints: RwLock::default(),
             vault,

@@ -70,7 +70,7 @@ pub struct UnfilledOrders {
 
 /// The counters of some addresses.
 #[derive(Debug, Default)]
-struct Addresses {
+struct AddressCounters {
     usage: FxHashMap<IpAddr, Usage>,
     /// Minute of the last cleanup of outdated counters: once a minute is sufficient and cheap.
     swept: Time,
@@ -85,7 +85,7 @@ pub struct RequestLimits {
     /// This replica's identity in reports.
     origin: u64,
     urgent: Notify,
-    addresses: [Mutex<Addresses>; SHARDS],
+    addresses: [Mutex<AddressCounters>; SHARDS],
     accounts: [Mutex<FxHashMap<AccountId, UnfilledOrders>>; SHARDS],
 }
 
@@ -111,10 +111,10 @@ impl RequestLimits {
         let minute = now - now.rem_euclid(MINUTE);
         let mut guard = self.addresses[shard(&address)].lock();
         let table = &mut *guard;
-        let full = |table: &Addresses| table.is_full_for(&address);
+        let full = |table: &AddressCounters| table.is_full_for(&address);
         if full(table) && table.swept != minute {
             table.swept = minute;
-            let Addresses { usage, changed, .. } = table;
+            let AddressCounters { usage, changed, .. } = table;
             usage.retain(|_, usage| usage.minute >= minute || usage.banned_until > now);
             changed.retain(|address| usage.contains_key(address));
         }
@@ -169,7 +169,7 @@ impl RequestLimits {
     }
 }
 
-impl Addresses {
+impl AddressCounters {
     /// Whether the table has no place for this address.
     fn is_full_for(&self, address: &IpAddr) -> bool {
         self.usage.len() >= ADDRESSES_MAX / SHARDS && !self.usage.contains_key(address)

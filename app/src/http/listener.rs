@@ -109,7 +109,7 @@ pub async fn serve_connections(listener: TcpListener, serving: Serving, closing:
                 continue;
             }
         };
-        let Some(counted) = Counted::enter(&addresses, &bounds, peer.ip()) else {
+        let Some(counted) = CountedConnection::enter(&addresses, &bounds, peer.ip()) else {
             bounds.over.inc();
             tracing::debug!(client.ip = %peer.ip(), "closing a connection because its address has too many");
             continue;
@@ -215,14 +215,14 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-type Addresses = Arc<Mutex<FxHashMap<IpAddr, u32>>>;
+type ConnectionCounts = Arc<Mutex<FxHashMap<IpAddr, u32>>>;
 
 /// One connection of an address; contains `None` for an exempt address.
-struct Counted(Option<(Addresses, IpAddr)>);
+struct CountedConnection(Option<(ConnectionCounts, IpAddr)>);
 
-impl Counted {
+impl CountedConnection {
     /// `None`: the address is at its limit.
-    fn enter(addresses: &Addresses, bounds: &ListenerBounds, peer: IpAddr) -> Option<Self> {
+    fn enter(addresses: &ConnectionCounts, bounds: &ListenerBounds, peer: IpAddr) -> Option<Self> {
         let address = peer.to_canonical();
         if bounds.exempt.iter().any(|network| network.contains(&address)) {
             return Some(Self(None));
@@ -238,7 +238,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let Some((addresses, address)) = &self.0 else { return };
         let mut table = addresses.lock();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Method, header::HeaderValue};
 use serde_json::Value;
+use service_kit::telemetry::with_causes;
 use sha2::Sha256;
 
 use super::ProbeFailure;
@@ -67,12 +68,5 @@ fn failed(error: reqwest::Error) -> ProbeFailure {
     if error.is_timeout() {
         return ProbeFailure::Timeout;
     }
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    ProbeFailure::Unreachable(text)
+    ProbeFailure::Unreachable(with_causes(&error.without_url()))
 }

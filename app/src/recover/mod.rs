@@ -50,7 +50,7 @@ pub async fn run(settings: config::Recover, arguments: RecoverArguments) -> anyh
         forks: shipped::forks(&media).await?,
     };
     let plan = RecoveryPlan::new(&bucket, arguments.until.sequence())?;
-    let keys = Keys::read(&media, &vault).await?;
+    let keys = RecoveredKeys::read(&media, &vault).await?;
     let tail = tail::read_tail(&media, &plan, &names, arguments.until).await?;
     check_uncertain(&media, &plan, &tail).await?;
     let newest_snapshot = names.last().map_or(0, |name| name.sequence as i64);
@@ -105,13 +105,13 @@ fn archive_rows(plan: &RecoveryPlan, through: i64) -> Vec<Archive> {
 }
 
 /// The API keys in the bucket.
-struct Keys {
+struct RecoveredKeys {
     rows: Vec<ApiKey>,
     /// Revisions that the bucket proves to exist and does not contain.
     missing: Option<String>,
 }
 
-impl Keys {
+impl RecoveredKeys {
     async fn read(media: &Media, vault: &Vault) -> anyhow::Result<Self> {
         let (objects, last) = key_objects::newest(&key_objects::list_key_objects(media).await?);
         let mut rows = std::collections::BTreeMap::new();
@@ -134,7 +134,7 @@ impl Keys {
     }
 }
 
-fn report(plan: &RecoveryPlan, tail: &Tail, keys: &Keys, known: i64) -> Value {
+fn report(plan: &RecoveryPlan, tail: &Tail, keys: &RecoveredKeys, known: i64) -> Value {
     let reached = tail.state.sequence() as i64;
     let revoked = keys.rows.iter().filter(|row| row.revoked_at.is_some()).count();
     let mut missing: Vec<String> = keys.missing.iter().cloned().collect();

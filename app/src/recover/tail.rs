@@ -66,14 +66,14 @@ pub async fn read_tail(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName
     Ok(tail)
 }
 
-struct Base {
+struct TailBase {
     state: State,
     chain: Chain,
     epoch: i64,
 }
 
 /// The newest whole snapshot of the history at or before `until`. An exchange without a snapshot starts with its first event.
-async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<Base> {
+async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<TailBase> {
     let mut oldest: Option<(i64, Time)> = None;
     for name in names.iter().rev() {
         let sequence = name.sequence as i64;
@@ -90,7 +90,7 @@ async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until:
             continue;
         };
         if until.includes(sequence, state.now()) {
-            return Ok(Base { state, chain, epoch });
+            return Ok(TailBase { state, chain, epoch });
         }
         oldest = Some((sequence, state.now()));
     }
@@ -100,7 +100,7 @@ async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until:
             show_time(time)
         );
     }
-    Ok(Base { state: State::new(), chain: Chain::GENESIS, epoch: 0 })
+    Ok(TailBase { state: State::new(), chain: Chain::GENESIS, epoch: 0 })
 }
 
 /// Epoch of the batch that ends at `sequence` if the history has `chain` there.

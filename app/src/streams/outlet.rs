@@ -32,7 +32,7 @@ pub enum OutletEnd {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct OutletQueue {
     messages: VecDeque<(Instant, Utf8Bytes)>,
     bytes: usize,
     end: Option<OutletEnd>,
@@ -45,7 +45,7 @@ pub struct Outlet {
     pub id: u64,
     pub unit: TimeUnit,
     combined: AtomicBool,
-    queue: Mutex<Queue>,
+    queue: Mutex<OutletQueue>,
     wake: Notify,
 }
 
@@ -115,7 +115,7 @@ impl Outlet {
     }
 }
 
-impl Queue {
+impl OutletQueue {
     fn finish(&mut self, end: OutletEnd) {
         self.end.get_or_insert(end);
         self.messages = VecDeque::new();

@@ -64,7 +64,7 @@ pub enum ProjectionEnd {
 }
 
 /// The projector while it owns the lock.
-struct Session<'a> {
+struct ProjectorSession<'a> {
     projector: &'a Projector,
     connection: PgConnection,
     epoch: i64,
@@ -102,7 +102,7 @@ impl Projector {
         let mut source = EventSource::new(self.media.clone());
         let restored = self.restore(&mut connection, left.take(), &mut source, stop).await?;
         let Some(followed) = restored else { return Ok(ProjectionEnd::Stopped) };
-        let mut session = Session { projector: self, connection, epoch, followed, source, compared: None };
+        let mut session = ProjectorSession { projector: self, connection, epoch, followed, source, compared: None };
         tracing::info!(sequence = session.followed.state.sequence(), epoch, "projecting");
         standing.projecting();
         let ended = session.follow(questions, standing, stop).await;
@@ -261,7 +261,7 @@ async fn refuse_with_the_servers(connection: &mut PgConnection) -> anyhow::Resul
     Ok(())
 }
 
-impl Session<'_> {
+impl ProjectorSession<'_> {
     async fn follow(
         &mut self,
         questions: &mut mpsc::Receiver<DerivedQuery>,

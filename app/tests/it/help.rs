@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use architecture::help::ProgramHelp;
+use architecture::help::{self, ProgramHelp};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_exchange"));
@@ -12,16 +12,11 @@ fn program() -> Command {
 
 #[test]
 fn readme_and_help_agree() {
-    let help = |of: &[&str]| {
-        let output = program().args(of).arg("--help").output().unwrap();
-        assert!(output.status.success(), "{of:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
     let compared = ProgramHelp {
         name: "exchange",
         prefix: "EXCHANGE_",
         readme: include_str!("../../README.md"),
-        help: &help,
+        help: &help::printed_by(env!("CARGO_BIN_EXE_exchange")),
         of_others: &["--lib", "--test", "--help"],
     };
     assert_eq!(compared.contradictions(), Vec::<String>::new());

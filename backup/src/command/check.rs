@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{Leaves, Output, each};
 use crate::{
+    abort::Abort,
     config::Job,
     dump::{server, server::ServerFacts, tools::Tools},
     failure::{Exit, Failure, Result, Stage},
@@ -15,7 +16,6 @@ use crate::{
     lease,
     run::Agent,
     schedule::BackupSchedule,
-    stop::Abort,
     store::{Replace, Store, StoreError},
 };
 

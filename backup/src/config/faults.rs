@@ -4,7 +4,7 @@ use std::path::Path;
 
 use service_kit::{config::Fault, yaml::FileFault};
 
-use super::{PREFIX, Place, Settings};
+use super::{PREFIX, SettingPlace, Settings};
 
 /// A job's place in the configuration file.
 pub(super) struct FilePlace<'a> {
@@ -25,10 +25,10 @@ pub(super) fn state(fault: &Fault, settings: &Settings, job: &FilePlace<'_>) -> 
         FileFault::new(line, path, &others(&fault.wrong), &others(&fault.remedy)).in_file(&file).to_string()
     };
     match place {
-        Some(Place::File { line, path }) => in_file(*line, path),
-        Some(Place::CommandLine) => format!("--set {key}: {}; {}", others(&fault.wrong), others(&fault.remedy)),
+        Some(SettingPlace::File { line, path }) => in_file(*line, path),
+        Some(SettingPlace::CommandLine) => format!("--set {key}: {}; {}", others(&fault.wrong), others(&fault.remedy)),
         None if job.file.is_some() => in_file(job.line, &format!("{}{key}", job.path)),
-        None | Some(Place::Environment) => fault.to_string(),
+        None | Some(SettingPlace::Environment) => fault.to_string(),
     }
 }
 
@@ -47,8 +47,8 @@ fn named(text: &str, settings: &Settings, job: &FilePlace<'_>) -> String {
         let (name, after) = from.split_at(from.find(|character| !is_name(character)).unwrap_or(from.len()));
         words += before;
         match (settings.get(name).map(|setting| &setting.place), key(name)) {
-            (Some(Place::File { path, .. }), _) => words += path,
-            (None | Some(Place::CommandLine), Some(key)) if job.file.is_some() => words += &key,
+            (Some(SettingPlace::File { path, .. }), _) => words += path,
+            (None | Some(SettingPlace::CommandLine), Some(key)) if job.file.is_some() => words += &key,
             _ => words += name,
         }
         rest = after;

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use service_kit::yaml::{self, Content, FileFault, Node, YamlEntry};
 
-use super::{ConfigError, PREFIX, Place, Setting, Settings};
+use super::{ConfigError, PREFIX, Setting, SettingPlace, Settings};
 
 const REMEDY_OF_VALUES: &str = "write `name: value` lines";
 
@@ -118,8 +118,8 @@ fn flatten<'a>(
             },
             Content::Scalar(text) => text.clone(),
         };
-        let setting = Setting { text: text.into(), place: Place::File { line: *line, path: path.clone() } };
-        if let Some(Setting { place: Place::File { line: earlier, .. }, .. }) = into.insert(name, setting) {
+        let setting = Setting { text: text.into(), place: SettingPlace::File { line: *line, path: path.clone() } };
+        if let Some(Setting { place: SettingPlace::File { line: earlier, .. }, .. }) = into.insert(name, setting) {
             faults.push(repeated(*line, &path, earlier));
         }
     }
@@ -170,7 +170,7 @@ mod tests {
             "BACKUP_DATABASES=a,b BACKUP_NAME=two BACKUP_STORE_BUCKET=b BACKUP_STORE_SECRET_KEY_FILE=/f BACKUP_WORKERS=4"
         );
         let place = &jobs[1].own["BACKUP_STORE_SECRET_KEY_FILE"].place;
-        assert_eq!(*place, Place::File { line: 7, path: "jobs[1].store.secret_key_file".into() });
+        assert_eq!(*place, SettingPlace::File { line: 7, path: "jobs[1].store.secret_key_file".into() });
     }
 
     #[test]

@@ -21,12 +21,12 @@ const GROWTH_FOR_ROWS: u64 = 16 << 20;
 const POLL: Duration = Duration::from_millis(20);
 
 /// Stores the bytes that were read.
-struct Kept<Input> {
+struct RecordedInput<Input> {
     input: Input,
     bytes: Vec<u8>,
 }
 
-impl<Input: Read> Read for Kept<Input> {
+impl<Input: Read> Read for RecordedInput<Input> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         self.bytes.extend_from_slice(&buffer[..read]);
@@ -67,7 +67,7 @@ pub(super) fn read_contents(reading: &DumpInput, coordinator: &Coordinator) -> R
         }
         drop(arrived);
     });
-    let mut kept = Kept { input: output, bytes: Vec::new() };
+    let mut kept = RecordedInput { input: output, bytes: Vec::new() };
     let read = Contents::read(&mut kept).and_then(|mut contents| Ok((contents.align_columns()?, contents)));
     reading.progress.moved();
     match read {

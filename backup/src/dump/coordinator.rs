@@ -70,7 +70,7 @@ pub(super) struct Coordinator {
 }
 
 /// Result of locking the tables and taking a snapshot.
-struct Held {
+struct LockedSnapshot {
     snapshot: String,
     at: Timestamp,
     wal_position: Option<String>,
@@ -85,7 +85,7 @@ impl Coordinator {
         connection.query(&format!("SET lock_timeout = {}", reading.limits.lock_wait.as_millis())).map_err(failed)?;
         for _ in 0..LISTINGS {
             if let Some(begun) = Self::attempt(&mut connection)? {
-                let Held { snapshot, at, wal_position, encoding, files } = begun;
+                let LockedSnapshot { snapshot, at, wal_position, encoding, files } = begun;
                 return Ok(Self { connection: Mutex::new(connection), snapshot, snapshot_at: at, wal_position, encoding, files });
             }
             connection.query("ROLLBACK").map_err(failed)?;
@@ -95,7 +95,7 @@ impl Coordinator {
     }
 
     /// `None`: a table was created or dropped in between.
-    fn attempt(connection: &mut Connection) -> Result<Option<Held>> {
+    fn attempt(connection: &mut Connection) -> Result<Option<LockedSnapshot>> {
         let failed = |error| Failure::wire(Stage::Locks, error);
         let tables = connection.query_raw(LIST).map_err(failed)?;
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(failed)?;
@@ -122,7 +122,7 @@ impl Coordinator {
             return Ok(None);
         }
         let files = files(connection).map_err(failed)?;
-        Ok(Some(Held { snapshot, at, wal_position, encoding, files }))
+        Ok(Some(LockedSnapshot { snapshot, at, wal_position, encoding, files }))
     }
 
     /// Runs a query under the snapshot.

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     checksum::RowChecksum,
+    encode::StreamEncoder,
     failure::{Exit, Result, Stage},
-    lane::UploadStream,
-    seal::StreamEncoder,
+    upload::UploadStream,
     wire::{Connection, WireError},
 };
 
@@ -43,7 +43,7 @@ pub(super) fn read_large_objects(
     shared: &Shared,
     connection: &mut Connection,
     from: usize,
-    sealer: &mut StreamEncoder,
+    encoder: &mut StreamEncoder,
     lane: &mut UploadStream,
 ) -> Result<()> {
     let failed = |fault: CopyError| {
@@ -55,7 +55,7 @@ pub(super) fn read_large_objects(
         }
     };
     let objects = shared.plan.large_objects_of(from);
-    let mut writing = Writing::new(sealer, lane);
+    let mut writing = Writing::new(encoder, lane);
     let mut chunks = Chunks {
         writing: &mut writing,
         line: Vec::new(),

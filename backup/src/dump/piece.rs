@@ -3,10 +3,10 @@
 use std::io;
 
 use crate::{
+    encode::{EncodedObject, ObjectEncoder, StreamEncoder},
     failure::{Exit, Failure, Stage},
-    lane::UploadStream,
     manifest::Piece,
-    seal::{Sealed, Sealing, StreamEncoder},
+    upload::UploadStream,
     wire::WireError,
 };
 
@@ -50,29 +50,29 @@ pub(super) struct Writing<'a> {
 
 enum State<'a> {
     Empty(Option<(&'a mut StreamEncoder, &'a mut UploadStream)>),
-    Begun(Sealing<'a, &'a mut UploadStream>),
+    Begun(ObjectEncoder<'a, &'a mut UploadStream>),
 }
 
 impl<'a> Writing<'a> {
-    pub fn new(sealer: &'a mut StreamEncoder, lane: &'a mut UploadStream) -> Self {
-        Self { lane: lane.number, offset: lane.offset(), state: State::Empty(Some((sealer, lane))) }
+    pub fn new(encoder: &'a mut StreamEncoder, lane: &'a mut UploadStream) -> Self {
+        Self { lane: lane.number, offset: lane.offset(), state: State::Empty(Some((encoder, lane))) }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let State::Empty(begin) = &mut self.state
-            && let Some((sealer, lane)) = begin.take()
+            && let Some((encoder, lane)) = begin.take()
         {
-            self.state = State::Begun(sealer.begin(lane)?);
+            self.state = State::Begun(encoder.begin(lane)?);
         }
         match &mut self.state {
-            State::Begun(sealing) => sealing.write(bytes),
+            State::Begun(encoding) => encoding.write(bytes),
             State::Empty(_) => Err(io::Error::other("the piece was not started")),
         }
     }
 
     pub fn finish(self, rows: u64) -> io::Result<Option<Piece>> {
-        let State::Begun(sealing) = self.state else { return Ok(None) };
-        let (_, Sealed { raw_bytes, bytes, sha256 }) = sealing.finish()?;
+        let State::Begun(encoding) = self.state else { return Ok(None) };
+        let (_, EncodedObject { raw_bytes, bytes, sha256 }) = encoding.finish()?;
         Ok(Some(Piece { lane: self.lane, offset: self.offset, bytes, sha256, raw_bytes, rows }))
     }
 }

@@ -3,11 +3,11 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::{
+    abort::Abort,
     config::{Job, RolePasswords, SourceSettings},
     failure::{Exit, Failure, Result, Stage},
     manifest::{self, LeftOut},
     session::pin,
-    stop::Abort,
     wire,
 };
 

@@ -12,9 +12,9 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
+    abort::{Abort, ToolGroup},
     config::SourceSettings,
     failure::{Exit, Failure, Result, Stage},
-    stop::{Abort, ToolGroup},
 };
 
 /// Maximum length of a tool's standard error; the rest is dropped.

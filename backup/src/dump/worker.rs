@@ -8,16 +8,16 @@ use super::{
     plan::Task,
 };
 use crate::{
+    encode::StreamEncoder,
     failure::{Exit, Failure, Result, Stage},
-    lane::UploadStream,
-    seal::StreamEncoder,
+    upload::UploadStream,
     wire::Connection,
 };
 
 /// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut StreamEncoder) -> Result<()> {
+pub(super) fn run(shared: &Shared, lane: &mut UploadStream, encoder: &mut StreamEncoder) -> Result<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -30,8 +30,8 @@ pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut StreamE
             none => none.insert(open(shared)?),
         };
         match task {
-            Task::Rows { table, stretch } => rows(shared, connection, table, stretch, sealer, lane)?,
-            Task::LargeObjects { from } => large_objects::read_large_objects(shared, connection, from, sealer, lane)?,
+            Task::Rows { table, stretch } => rows(shared, connection, table, stretch, encoder, lane)?,
+            Task::LargeObjects { from } => large_objects::read_large_objects(shared, connection, from, encoder, lane)?,
         }
     }
 }
@@ -59,7 +59,7 @@ fn rows(
     connection: &mut Connection,
     place: usize,
     stretch: usize,
-    sealer: &mut StreamEncoder,
+    encoder: &mut StreamEncoder,
     lane: &mut UploadStream,
 ) -> Result<()> {
     let table = &shared.plan.tables[place];
@@ -70,7 +70,7 @@ fn rows(
     let named = [b"SELECT ", literal.as_slice(), b"::pg_catalog.regclass::pg_catalog.oid; "].concat();
     let named = [named, table.copy_statement(stretch)].concat();
     let own = [b"LOCK TABLE ONLY ", relation, b" IN ACCESS SHARE MODE NOWAIT; ", &named].concat();
-    let mut writing = Writing::new(sealer, lane);
+    let mut writing = Writing::new(encoder, lane);
     let mut take = |bytes: &[u8]| -> Result<(), CopyError> {
         shared.go_on()?;
         progress.read(bytes.len() as u64);

@@ -7,7 +7,7 @@ use crate::{
     wire::{WireError, described},
 };
 
-use super::{selection::NotThere, tool::ToolError, trouble::PreflightErrors};
+use super::{preflight_error::PreflightErrors, selection::NotThere, tool::ToolError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 use super::{
     Chosen, Opened, RestoreError, RestoreOptions,
     database::{Databases, LONGEST_NAME_BYTES},
+    preflight_error::{PreflightError, PreflightErrors},
     tool::PgRestore,
-    trouble::{PreflightError, PreflightErrors},
 };
 use crate::{
     archive::{Contents, Entry},
@@ -45,45 +45,45 @@ pub(super) async fn check_target(
     tool: &PgRestore,
     ahead: &Ahead,
 ) -> Result<(), RestoreError> {
-    let mut troubles = PreflightErrors::default();
+    let mut errors = PreflightErrors::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
-    versions(&mut troubles, databases.connection(), reader, &toc, tool).await?;
+    versions(&mut errors, databases.connection(), reader, &toc, tool).await?;
     let target = databases.names.target.clone();
-    name(&mut troubles, &target);
+    name(&mut errors, &target);
     if databases.exists(&target).await? {
         if !options.replace && !databases.is_as_made(&options.server).await? {
-            troubles.add(
+            errors.add(
                 format!("the server already has a database {target:?}"),
                 "rename it with --replace, or restore this database alone under another name (--database and --to)",
             );
         } else if databases.is_used().await? {
-            troubles.add(
+            errors.add(
                 format!("the database {target:?}, which must be renamed, has connected sessions"),
                 "end those sessions (pg_stat_activity lists them), skip it (--all and --exclude), or restore it alone under another name (--database and --to)",
             );
         }
     }
     let connection = databases.connection();
-    rights(&mut troubles, connection, options).await?;
+    rights(&mut errors, connection, options).await?;
     if options.owners || options.privileges {
         let mut wanted = roles(&toc, options);
         wanted.retain(|name| !ahead.made.contains(name));
         let there = names(connection, "SELECT rolname::text FROM pg_catalog.pg_roles").await?;
         let remedy =
             "create them from the backup's globals with `backup restore --globals`, or restore with --no-owner --no-privileges";
-        troubles.missing("role", wanted, &there, remedy);
+        errors.missing("role", wanted, &there, remedy);
     }
     if options.tablespaces {
         let wanted = toc.entries.iter().filter(|entry| !entry.tablespace.is_empty()).map(|entry| entry.tablespace.to_string());
         let wanted = wanted.filter(|name| !ahead.made.contains(name));
         let there = names(connection, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await?;
-        troubles.missing("tablespace", wanted.collect(), &there, "create it, or restore with --no-tablespaces");
+        errors.missing("tablespace", wanted.collect(), &there, "create it, or restore with --no-tablespaces");
     }
     let wanted = toc.entries.iter().filter(|entry| entry.kind == "EXTENSION").map(|entry| toc.decode(&entry.tag));
     let there = names(connection, "SELECT name::text FROM pg_catalog.pg_available_extensions").await?;
-    troubles.missing("extension", wanted.collect(), &there, "install its package on the server");
-    locales(&mut troubles, connection, &opened.toc).await?;
-    space(&mut troubles, connection, ahead.row_bytes, row_bytes(opened, chosen)).await?;
+    errors.missing("extension", wanted.collect(), &there, "install its package on the server");
+    locales(&mut errors, connection, &opened.toc).await?;
+    space(&mut errors, connection, ahead.row_bytes, row_bytes(opened, chosen)).await?;
     for left in databases.left_behind().await? {
         // This is not a problem, but the database uses disk space.
         let statement = format!("DROP DATABASE {}", quoted(&left));
@@ -93,22 +93,22 @@ pub(super) async fn check_target(
             "found an unfinished database of a killed restore; drop it with the statement"
         );
     }
-    if troubles.0.is_empty() { Ok(()) } else { Err(RestoreError::Preflight(troubles)) }
+    if errors.0.is_empty() { Ok(()) } else { Err(RestoreError::Preflight(errors)) }
 }
 
 /// The server truncates a longer name with a notice only, so the rename at the end would get another name.
-fn name(troubles: &mut PreflightErrors, target: &str) {
+fn name(errors: &mut PreflightErrors, target: &str) {
     let remedy = "give another name with --to";
     if target.is_empty() || target.contains('\0') {
-        troubles.add(format!("{target:?} is not a name of a database"), remedy);
+        errors.add(format!("{target:?} is not a name of a database"), remedy);
     } else if target.len() > LONGEST_NAME_BYTES {
         let told = format!("the name {target:?} has {} bytes, but PostgreSQL allows {LONGEST_NAME_BYTES}", target.len());
-        troubles.add(told, remedy);
+        errors.add(told, remedy);
     }
 }
 
 async fn versions(
-    troubles: &mut PreflightErrors,
+    errors: &mut PreflightErrors,
     connection: &mut PgConnection,
     reader: &BackupReader,
     toc: &Contents,
@@ -120,7 +120,7 @@ async fn versions(
         .map_err(RestoreError::asking("asking for the server's version"))?;
     let source = reader.manifest().server.version_number / MAJOR.unsigned_abs();
     if server.unsigned_abs() / MAJOR.unsigned_abs() < source {
-        troubles.add(
+        errors.add(
             format!("the server is PostgreSQL {}, older than the backup's ({source})", server / MAJOR),
             format!("restore into PostgreSQL {source} or newer"),
         );
@@ -129,7 +129,7 @@ async fn versions(
     let dumped: Option<u32> =
         dumped.split(|character: char| !character.is_ascii_digit()).next().and_then(|major| major.parse().ok());
     if dumped.is_some_and(|dumped| restores < dumped) {
-        troubles.add(
+        errors.add(
             format!("pg_restore has version {restores}, older than the pg_dump of the backup ({})", toc.header.pg_dump_version),
             "install newer client tools, or set BACKUP_CLIENT_FOLDER to their folder",
         );
@@ -138,7 +138,7 @@ async fn versions(
 }
 
 async fn rights(
-    troubles: &mut PreflightErrors,
+    errors: &mut PreflightErrors,
     connection: &mut PgConnection,
     options: &RestoreOptions,
 ) -> Result<(), RestoreError> {
@@ -149,27 +149,27 @@ async fn rights(
     .await
     .map_err(RestoreError::asking("asking for our rights"))?;
     if !may {
-        troubles.0.push(PreflightError {
+        errors.0.push(PreflightError {
             wrong: format!("the role {} may not create databases", options.server.user),
             remedy: "grant it CREATEDB, or restore as a superuser".into(),
             right: true,
         });
     }
     if standby {
-        troubles.add("the server is a standby", "restore on its primary, or on another server");
+        errors.add("the server is a standby", "restore on its primary, or on another server");
     }
     Ok(())
 }
 
 /// The locales of the new database. A session's setting of a locale runs the same check.
-async fn locales(troubles: &mut PreflightErrors, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreError> {
+async fn locales(errors: &mut PreflightErrors, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreError> {
     let entry = toc.entries.iter().find(|entry| entry.kind == "DATABASE");
     let definition = entry.map(|entry| entry.definition.lossy()).unwrap_or_default();
     for locale in wanted_locales(&definition) {
         let set = sqlx::query("SELECT pg_catalog.set_config('lc_monetary', $1, true)").bind(&locale);
         match set.execute(&mut *connection).await {
             Ok(_) => {}
-            Err(sqlx::Error::Database(_)) => troubles.add(
+            Err(sqlx::Error::Database(_)) => errors.add(
                 format!("the server's machine has no locale {locale:?}, which the database needs"),
                 "install it there (localedef, or dpkg-reconfigure locales) and restart the server",
             ),
@@ -237,7 +237,7 @@ async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec
 
 /// Checks free space only if the server's disk is on this machine, since no SQL statement returns it. Bytes of rows: of the
 /// databases restored before this one, and of this one.
-async fn space(troubles: &mut PreflightErrors, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreError> {
+async fn space(errors: &mut PreflightErrors, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreError> {
     // The setting is hidden from most roles, and the folder can be on another machine. Both skip the check.
     let folder: Option<String> = sqlx::query_scalar("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
         .fetch_optional(&mut *connection)
@@ -249,7 +249,7 @@ async fn space(troubles: &mut PreflightErrors, connection: &mut PgConnection, be
         .map_err(RestoreError::asking("asking for the server's address"))?;
     let Some(disk) = folder.filter(|_| local).and_then(|folder| rustix::fs::statvfs(folder).ok()) else { return Ok(()) };
     if let Some(wrong) = no_room(disk.f_bavail.saturating_mul(disk.f_frsize), before, own) {
-        troubles.add(wrong, "free disk space, or restore on another server");
+        errors.add(wrong, "free disk space, or restore on another server");
     }
     Ok(())
 }
@@ -269,12 +269,12 @@ mod tests {
 
     #[test]
     fn problems_of_several_databases_name_their_database() {
-        let troubles = |wrongs: &[&str]| {
-            let mut troubles = PreflightErrors::default();
-            wrongs.iter().for_each(|wrong| troubles.add(*wrong, "do it"));
-            troubles
+        let errors = |wrongs: &[&str]| {
+            let mut errors = PreflightErrors::default();
+            wrongs.iter().for_each(|wrong| errors.add(*wrong, "do it"));
+            errors
         };
-        let each = [("a".to_owned(), troubles(&["all", "one"])), ("b".to_owned(), troubles(&["two", "all"]))];
+        let each = [("a".to_owned(), errors(&["all", "one"])), ("b".to_owned(), errors(&["two", "all"]))];
         assert_eq!(PreflightErrors::of_all(&each).to_string(), "\n  all; do it\n  \"a\": one; do it\n  \"b\": two; do it");
         assert_eq!(PreflightErrors::of_all(&each[..1]), each[0].1);
     }

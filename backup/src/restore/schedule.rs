@@ -65,7 +65,7 @@ pub struct WrittenBy {
     pub refused: Vec<NotCreated>,
 }
 
-enum Task {
+enum RestoreTask {
     /// Rows of a table, or a part of them.
     Rows(Box<Filling>, Try),
     LargeObjects(LargeObjects),
@@ -89,7 +89,7 @@ struct Waiting {
     order: Reverse<usize>,
     /// The dump id of the rows of the task's table.
     rows: Option<i32>,
-    task: Task,
+    task: RestoreTask,
 }
 
 impl PartialEq for Waiting {
@@ -121,7 +121,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn add(&mut self, rows: Option<i32>, cost: u64, task: Task, after: &HashSet<i32>, held: &mut Held) {
+    fn add(&mut self, rows: Option<i32>, cost: u64, task: RestoreTask, after: &HashSet<i32>, held: &mut HeldRows) {
         let waiting = self.waiting(rows, cost, task);
         if after.is_empty() {
             self.waiting.push(waiting);
@@ -130,12 +130,12 @@ impl Queue {
         }
     }
 
-    fn add_now(&mut self, rows: Option<i32>, cost: u64, task: Task) {
+    fn add_now(&mut self, rows: Option<i32>, cost: u64, task: RestoreTask) {
         let waiting = self.waiting(rows, cost, task);
         self.waiting.push(waiting);
     }
 
-    fn waiting(&mut self, rows: Option<i32>, cost: u64, task: Task) -> Waiting {
+    fn waiting(&mut self, rows: Option<i32>, cost: u64, task: RestoreTask) -> Waiting {
         if let Some(rows) = rows {
             *self.open.entry(rows).or_default() += 1;
         }
@@ -152,7 +152,7 @@ impl Queue {
 }
 
 /// Result of a task: its session, its work, and the tasks that may begin now.
-struct Ended {
+struct EndedTask {
     session: Option<RestoreSession>,
     rows: Option<i32>,
     /// Number of rows written.
@@ -161,16 +161,16 @@ struct Ended {
     filled: bool,
     analyzed: Option<Vec<u8>>,
     refused: Vec<NotCreated>,
-    next: Vec<(u64, Task)>,
+    next: Vec<(u64, RestoreTask)>,
     /// Rows that the server refused at the first try.
     again: Option<Waiting>,
 }
 
 /// Rows that wait for the rows of other tables.
 #[derive(Default)]
-struct Held(Vec<(HashSet<i32>, Waiting)>);
+struct HeldRows(Vec<(HashSet<i32>, Waiting)>);
 
-impl Held {
+impl HeldRows {
     /// Returns the tasks that may begin after the rows of `table`.
     fn filled(&mut self, table: i32) -> Vec<Waiting> {
         self.0.iter_mut().for_each(|(after, _)| {
@@ -199,7 +199,7 @@ pub async fn run(
         work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES && complete(filling));
     let mut large: HashMap<i32, Vec<u8>> =
         large.map(|filling| (filling.table.dump_id, filling.target.relation.clone())).collect();
-    let (mut queue, mut unfilled, mut held) = (Queue::default(), HashMap::new(), Held::default());
+    let (mut queue, mut unfilled, mut held) = (Queue::default(), HashMap::new(), HeldRows::default());
     let all_bytes: u64 = work.fillings.iter().map(|filling| filling.table.raw_bytes).sum();
     let filled: HashSet<i32> = work.fillings.iter().map(|filling| filling.table.dump_id).collect();
     for filling in work.fillings {
@@ -209,11 +209,11 @@ pub async fn run(
         unfilled.insert(id, (parts.len(), bytes));
         for part in parts {
             let cost = if work.how.in_order { 0 } else { part.table.raw_bytes };
-            queue.add(Some(id), cost, Task::Rows(Box::new(part), Try::First), &after, &mut held);
+            queue.add(Some(id), cost, RestoreTask::Rows(Box::new(part), Try::First), &after, &mut held);
         }
     }
     if let Some(objects) = work.large_objects {
-        queue.add_now(None, objects.raw_bytes, Task::LargeObjects(objects));
+        queue.add_now(None, objects.raw_bytes, RestoreTask::LargeObjects(objects));
     }
     let (mut running, mut total, mut again) = (JoinSet::new(), WrittenBy::default(), Vec::new());
     loop {
@@ -263,7 +263,7 @@ pub async fn run(
             && queue.ended(rows)
             && let Some(relation) = large.remove(&rows)
         {
-            queue.add_now(None, 0, Task::Statistics(relation));
+            queue.add_now(None, 0, RestoreTask::Statistics(relation));
         }
     }
 }
@@ -275,9 +275,9 @@ async fn perform(
     tool: &PgRestore,
     progress: &RestoreProgress,
     how: How,
-) -> Result<Ended, RestoreError> {
+) -> Result<EndedTask, RestoreError> {
     let Waiting { cost, order, rows, task } = waiting;
-    let mut ended = Ended {
+    let mut ended = EndedTask {
         session: None,
         rows,
         written: 0,
@@ -288,7 +288,7 @@ async fn perform(
         again: None,
     };
     match task {
-        Task::Rows(filling, attempt) => match filling.run(&mut session, reader, progress).await {
+        RestoreTask::Rows(filling, attempt) => match filling.run(&mut session, reader, progress).await {
             Ok(written) => (ended.filled, ended.written) = (true, written),
             Err(RestoreError::Rows { table, reason, condition: false }) if attempt == Try::First || how.keep_going => {
                 session.query("ROLLBACK").await.map_err(RestoreError::by_wire("rolling back rows that were refused"))?;
@@ -298,7 +298,7 @@ async fn perform(
                         reason,
                         "the server refused rows; retrying after the rows of the other tables"
                     );
-                    ended.again = Some(Waiting { cost, order, rows, task: Task::Rows(filling, Try::Last) });
+                    ended.again = Some(Waiting { cost, order, rows, task: RestoreTask::Rows(filling, Try::Last) });
                 } else {
                     ended.filled = true;
                     ended.refused.push(NotCreated { object: format!("the rows of {table}"), reason });
@@ -306,13 +306,13 @@ async fn perform(
             }
             Err(fault) => return Err(fault),
         },
-        Task::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
-        Task::Constraints(contents, indexes, cost) => {
+        RestoreTask::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
+        RestoreTask::Constraints(contents, indexes, cost) => {
             ended.refused = tool.run(&contents, 1).await?;
-            ended.next = indexes.into_iter().map(|index| (cost, Task::Index(index))).collect();
+            ended.next = indexes.into_iter().map(|index| (cost, RestoreTask::Index(index))).collect();
         }
-        Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
-        Task::Statistics(relation) => {
+        RestoreTask::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
+        RestoreTask::Statistics(relation) => {
             analyze::analyze_one(&mut session, std::slice::from_ref(&relation)).await?;
             ended.analyzed = Some(relation);
         }
@@ -332,12 +332,12 @@ fn parts(bytes: u64, all_bytes: u64, sessions: usize) -> usize {
     }
 }
 
-fn followers(early: &Early, raw_bytes: u64) -> Vec<(u64, Task)> {
+fn followers(early: &Early, raw_bytes: u64) -> Vec<(u64, RestoreTask)> {
     let cost = raw_bytes / 100 * INDEX_COST_PERCENT;
     let indexes = early.indexes.clone();
     match &early.constraints {
-        Some(constraints) => vec![(cost, Task::Constraints(constraints.clone(), indexes, cost))],
-        None => indexes.into_iter().map(|index| (cost, Task::Index(index))).collect(),
+        Some(constraints) => vec![(cost, RestoreTask::Constraints(constraints.clone(), indexes, cost))],
+        None => indexes.into_iter().map(|index| (cost, RestoreTask::Index(index))).collect(),
     }
 }
 

@@ -15,19 +15,19 @@ use tracing::{Instrument, error_span};
 
 use super::{Agent, RecordNotWritten, abort_uploads, give_up, host, release, settle_orphans, watch};
 use crate::{
+    abort::Abort,
     bandwidth::Bandwidth,
     config::SourceSettings,
     dump::{self, DumpInput, Dumped, globals, server, server::ServerFacts, tools::Tools},
+    encode::StreamEncoder,
     failure::{Exit, Failure, Result, Stage},
-    lane::{self, Destination, UploadStream},
     layout::BackupId,
     lease::Lease,
     manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, LeftOut, Manifest, Start, Totals, sign::SignedKind},
     parts::Pool,
     progress::Progress,
-    seal::StreamEncoder,
-    stop::Abort,
     store::StoreError,
+    upload::{self, Destination, UploadStream},
 };
 
 const BLOBS_AT_ONCE: usize = 4;
@@ -130,9 +130,9 @@ async fn under_lease(
     let script = choose_globals(before, after, &read)?;
     server.still_there(&agent.job.name).await?;
 
-    let mut sealer = StreamEncoder::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
+    let mut encoder = StreamEncoder::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
         .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-    let mut blobs = Blobs { agent, sealer: &mut sealer, sealed: Vec::new() };
+    let mut blobs = Blobs { agent, encoder: &mut encoder, encoded: Vec::new() };
     let script = blobs.add(agent.layout.globals(id), &script)?;
     let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
     let databases = databases.collect::<Result<Vec<_>>>()?;
@@ -246,9 +246,9 @@ fn lanes(agent: &Agent, id: &BackupId, stop: &Abort, progress: &Progress) -> (Ve
     };
     let mut uploads = JoinSet::new();
     let lanes = (0..agent.job.shape.workers).map(|number| {
-        let (lane, uploader) = lane::lane(number, pool.clone(), agent.job.store.object_bytes());
+        let (lane, uploader) = upload::upload_stream(number, pool.clone(), agent.job.store.object_bytes());
         let to = to.clone();
-        uploads.spawn(async move { (number, lane::upload(uploader, to).await) });
+        uploads.spawn(async move { (number, upload::upload(uploader, to).await) });
         lane
     });
     let lanes = lanes.collect();
@@ -300,7 +300,7 @@ async fn databases(
         // The primary may provide a backup that the standby cannot, and then a complete one.
         standby_alone: agent.job.primary.is_none(),
         lanes,
-        sealers: Vec::new(),
+        encoders: Vec::new(),
         globals: None,
     };
     let readings: VecDeque<_> = readings.collect();
@@ -316,7 +316,7 @@ struct DatabaseReader {
     others: bool,
     standby_alone: bool,
     lanes: Vec<UploadStream>,
-    sealers: Vec<StreamEncoder>,
+    encoders: Vec<StreamEncoder>,
     globals: Option<std::thread::JoinHandle<Result<Vec<u8>>>>,
 }
 
@@ -388,7 +388,7 @@ impl DatabaseReader {
             let (tools, source, passwords) = (self.tools.clone(), self.source.clone(), self.passwords);
             self.globals = Some(std::thread::spawn(move || globals::read_globals(&tools, &source, passwords)));
         }
-        dump::read_database(begun, &self.id, &mut self.lanes, &mut self.sealers)
+        dump::read_database(begun, &self.id, &mut self.lanes, &mut self.encoders)
     }
 }
 
@@ -433,20 +433,20 @@ fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped)
 /// Encoded blobs that are not sent yet.
 struct Blobs<'a> {
     agent: &'a Agent,
-    sealer: &'a mut StreamEncoder,
-    sealed: Vec<(String, Bytes)>,
+    encoder: &'a mut StreamEncoder,
+    encoded: Vec<(String, Bytes)>,
 }
 
 impl Blobs<'_> {
     fn add(&mut self, key: String, bytes: &[u8]) -> Result<Blob> {
-        let (stored, sealed) = self.sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-        self.sealed.push((key.clone(), Bytes::from(stored)));
-        Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
+        let (stored, encoded) = self.encoder.encode(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        self.encoded.push((key.clone(), Bytes::from(stored)));
+        Ok(Blob { key, bytes: encoded.bytes, sha256: encoded.sha256, raw_bytes: encoded.raw_bytes })
     }
 
     async fn send(self) -> Result<()> {
         let agent = self.agent;
-        let sent = self.sealed.into_iter().map(|(key, bytes)| async move { agent.store.put_own(&key, bytes).await });
+        let sent = self.encoded.into_iter().map(|(key, bytes)| async move { agent.store.put_own(&key, bytes).await });
         stream::iter(sent)
             .buffer_unordered(BLOBS_AT_ONCE)
             .try_collect()

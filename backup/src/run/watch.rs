@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Agent;
 use crate::{
+    abort::Abort,
     failure::{Exit, Failure, Stage},
     lease::Lease,
     progress::Progress,
-    stop::Abort,
 };
 
 /// Interval between checks of the limits.

@@ -5,6 +5,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use service_kit::telemetry::with_causes;
 
 use super::Store;
 use crate::metrics::ObjectStoreMetrics;
@@ -189,7 +190,5 @@ fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// The error with its causes, on one line.
 pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    with_causes(error).lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

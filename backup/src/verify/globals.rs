@@ -21,7 +21,7 @@ pub async fn apply(server: &SourceSettings, globals: &str, tablespaces: bool) ->
     let there: Vec<String> =
         sqlx::query_scalar(listed).fetch_all(&mut session).await.map_err(RestoreError::asking("listing roles"))?;
     let there: HashSet<String> = there.into_iter().collect();
-    let mut troubles = Vec::new();
+    let mut errors = Vec::new();
     for statement in sql::statements(globals) {
         if !wanted(&statement, &there, tablespaces) {
             continue;
@@ -29,10 +29,10 @@ pub async fn apply(server: &SourceSettings, globals: &str, tablespaces: bool) ->
         if let Err(error) = session.execute(AssertSqlSafe(statement.clone())).await {
             // Not the statement itself, which may contain a password.
             let subject = sql::words(&statement, 3).join(" ");
-            troubles.push(format!("{subject}: {}", crate::wire::described(&error)));
+            errors.push(format!("{subject}: {}", crate::wire::described(&error)));
         }
     }
-    Ok(troubles)
+    Ok(errors)
 }
 
 /// Names of the roles that the script creates if they do not exist, and of the tablespaces if they are wanted.

@@ -57,8 +57,10 @@ fn config(source: &SourceSettings) -> Result<ClientConfig> {
     // As in libpq, `require` with configured certificates trusts only those.
     let verifier: Arc<dyn ServerCertVerifier> = match (source.tls, &source.root_certificates) {
         (TlsMode::VerifyFull, _) => roots(source, &provider)?,
-        (TlsMode::VerifyCa, _) | (TlsMode::Require, Some(_)) => Arc::new(AnyName(roots(source, &provider)?)),
-        _ => Arc::new(Anybody(provider)),
+        (TlsMode::VerifyCa, _) | (TlsMode::Require, Some(_)) => {
+            Arc::new(AnyName { authorities: Some(roots(source, &provider)?), provider })
+        }
+        _ => Arc::new(AnyName { authorities: None, provider }),
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(own) = &source.client_certificate else { return Ok(builder.with_no_client_auth()) };
@@ -95,13 +97,13 @@ fn roots(source: &SourceSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<
 
 type Verified<T> = std::result::Result<T, rustls::Error>;
 
-/// Accepts a certificate of a trusted authority for any host name (`verify-ca`).
+/// Accepts a certificate of a trusted authority for any host name (`verify-ca`). Without authorities it accepts every certificate
+/// (`require`, `prefer`): this protects against eavesdroppers, not against impostors.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-/// Accepts any certificate (`require`, `prefer`): protects against eavesdroppers, not against impostors.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyName {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -112,7 +114,8 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Verified<ServerCertVerified> {
-        match self.0.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        match authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -126,7 +129,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Verified<HandshakeSignatureValid> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -135,45 +138,10 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Verified<HandshakeSignatureValid> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Verified<ServerCertVerified> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Verified<HandshakeSignatureValid> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Verified<HandshakeSignatureValid> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

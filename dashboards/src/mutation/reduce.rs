@@ -12,11 +12,11 @@ use crate::{expression::named, files, path, read};
 pub struct Suite {
     /// Path inside `prometheus/` to its groups.
     rules: BTreeMap<String, Value>,
-    tests: Vec<TestFile>,
+    tests: Vec<LoadedTestFile>,
 }
 
 #[derive(Debug)]
-struct TestFile {
+struct LoadedTestFile {
     content: Value,
     /// Rule files that it loads.
     loads: Vec<String>,
@@ -42,7 +42,7 @@ impl Suite {
             let content = parsed(file);
             let patterns = content["rule_files"].as_sequence().into_iter().flatten().filter_map(Value::as_str);
             let loads = patterns.flat_map(|pattern| matching(pattern.trim_start_matches("../"), &rules)).collect();
-            TestFile { content, loads }
+            LoadedTestFile { content, loads }
         };
         let tests = files("prometheus/tests", "yml").iter().map(test).collect();
         Self { rules, tests }

@@ -52,7 +52,10 @@ impl Floors {
         let mut found = Vec::new();
         for module in &modules {
             if !self.floor_of.contains_key(*module) {
-                found.push(format!("{}: module {module} has no floor: add it to floors.txt", self.package));
+                found.push(format!(
+                    "{}: module {module} has no floor; add it to a line of its crate in deploy/architecture/floors.txt",
+                    self.package
+                ));
             }
         }
         for module in self.floor_of.keys() {

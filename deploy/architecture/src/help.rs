@@ -3,7 +3,7 @@
 //! - Every subcommand states its exit statuses, and its settings if the program has some.
 //! - The README names every subcommand, and no setting or flag that no `--help` lists.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 /// What to compare.
 pub struct ProgramHelp<'a> {
@@ -15,6 +15,19 @@ pub struct ProgramHelp<'a> {
     pub help: &'a dyn Fn(&[&str]) -> String,
     /// Names and flags in the README that belong to other programs or to a user's file.
     pub of_others: &'a [&'a str],
+}
+
+/// Runs the program with `--help`, without variables.
+///
+/// # Panics
+///
+/// Panics if the program does not start or does not exit with 0.
+pub fn printed_by(program: &str) -> impl Fn(&[&str]) -> String {
+    move |of| {
+        let output = Command::new(program).args(of).arg("--help").env_clear().output().expect("the program starts");
+        assert!(output.status.success(), "`{program} {} --help`: {}", of.join(" "), output.status);
+        String::from_utf8(output.stdout).expect("help is UTF-8")
+    }
 }
 
 /// The names below `Commands:`, except `help`.

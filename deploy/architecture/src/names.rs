@@ -1,6 +1,7 @@
 //! This module finds names with two meanings, and judges them by `names.txt`.
 //!
 //! - A type that other modules can name has one definition in the workspace.
+//! - A type that only its module can name shares its name with no other type of its crate.
 //! - A free function of one word (`read`, `check`) that other modules can name has one definition in its crate.
 //! - `names.txt` lists the exceptions: the name, every module that defines it, and the meaning that these definitions share.
 
@@ -14,6 +15,8 @@ use crate::source::Crate;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NameScope {
     Type(String),
+    /// Crate and type, if a definition is private.
+    Private(String, String),
     /// Crate and function.
     Function(String, String),
 }
@@ -22,6 +25,7 @@ impl std::fmt::Display for NameScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Type(name) => write!(f, "type {name}"),
+            Self::Private(of, name) => write!(f, "private type {name} of {of}"),
             Self::Function(of, name) => write!(f, "function {name} of {of}"),
         }
     }
@@ -36,8 +40,8 @@ pub struct Exceptions {
 }
 
 impl Exceptions {
-    /// Reads `type <name> | <modules> | <meaning>`, `function <crate> <name> | <modules> | <reason>` and
-    /// `apart <module> | <reason>`, one a line.
+    /// Reads `type <name> | <modules> | <meaning>`, `private <crate> <name> | …`, `function <crate> <name> | <modules> | <reason>`
+    /// and `apart <module> | <reason>`, one a line.
     ///
     /// # Errors
     /// Returns an error that names the line if it has another form, no reason, or fewer than two modules.
@@ -65,8 +69,12 @@ impl Exceptions {
                 return Ok(());
             }
             (["type", name], [modules, _]) => (NameScope::Type((*name).to_owned()), modules),
+            (["private", of, name], [modules, _]) => (NameScope::Private((*of).to_owned(), (*name).to_owned()), modules),
             (["function", of, name], [modules, _]) => (NameScope::Function((*of).to_owned(), (*name).to_owned()), modules),
-            _ => bail!("expected `type <name> | <modules> | <meaning>`, `function <crate> <name> | …` or `apart <module> | …`"),
+            _ => bail!(
+                "expected `type <name> | <modules> | <meaning>`, `private <crate> <name> | …`, \
+                        `function <crate> <name> | …` or `apart <module> | …`"
+            ),
         };
         let modules: BTreeSet<_> = modules.split_whitespace().map(str::to_owned).collect();
         if modules.len() < 2 {
@@ -82,12 +90,17 @@ impl Exceptions {
     pub fn contradictions(&self, crates: &[Crate]) -> Vec<String> {
         let mut defined: BTreeMap<NameScope, Vec<String>> = BTreeMap::new();
         for of in crates {
+            let private: BTreeSet<_> = of.modules.values().flat_map(|module| &module.private_types).collect();
             for (path, module) in &of.modules {
                 let place = [std::slice::from_ref(&of.name), path].concat().join("::");
                 let apart = self
                     .apart
                     .iter()
                     .any(|apart| place.strip_prefix(apart).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
+                let types = module.public.iter().filter(|item| item.is_type && !apart).map(|item| &item.name);
+                for name in types.chain(&module.private_types).filter(|name| private.contains(name)) {
+                    defined.entry(NameScope::Private(of.name.clone(), name.clone())).or_default().push(place.clone());
+                }
                 for item in &module.public {
                     if item.is_type && !apart {
                         defined.entry(NameScope::Type(item.name.clone())).or_default().push(place.clone());

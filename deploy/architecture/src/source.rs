@@ -37,6 +37,8 @@ pub struct Module {
     pub defined: Vec<String>,
     /// Types and functions that other modules can name.
     pub public: Vec<Public>,
+    /// Types that only this module can name.
+    pub private_types: Vec<String>,
     /// What `use` brings into scope: name to path. A `pub use` also offers it to others.
     pub imported: BTreeMap<String, Vec<String>>,
     /// Paths of `use …::*`.
@@ -94,7 +96,13 @@ fn read_items(
         if let Some(name) = defined(item) {
             module.defined.push(name);
         }
-        module.public.extend(public(item));
+        if let Some((visibility, named)) = named(item) {
+            match visibility {
+                Visibility::Inherited if named.is_type => module.private_types.push(named.name),
+                Visibility::Inherited => {}
+                _ => module.public.push(named),
+            }
+        }
         if let Item::Mod(child) = item {
             let name = child.ident.to_string();
             let below: ModulePath = path.iter().cloned().chain([name.clone()]).collect();
@@ -137,7 +145,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-fn public(item: &Item) -> Option<Public> {
+fn named(item: &Item) -> Option<(&Visibility, Public)> {
     let (visibility, name, is_type) = match item {
         Item::Enum(item) => (&item.vis, &item.ident, true),
         Item::Fn(item) => (&item.vis, &item.sig.ident, false),
@@ -147,7 +155,7 @@ fn public(item: &Item) -> Option<Public> {
         Item::Union(item) => (&item.vis, &item.ident, true),
         _ => return None,
     };
-    (!matches!(visibility, Visibility::Inherited)).then(|| Public { name: name.to_string(), is_type })
+    Some((visibility, Public { name: name.to_string(), is_type }))
 }
 
 fn defined(item: &Item) -> Option<String> {

@@ -46,7 +46,7 @@ pub struct Kannel {
     smsbox: Option<ChildProcess>,
     bearerbox: Option<ChildProcess>,
     access: SmsAccess,
-    ports: Ports,
+    ports: KannelPorts,
     folder: Folder,
 }
 
@@ -60,7 +60,7 @@ pub struct SmsAccess {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Ports {
+struct KannelPorts {
     admin: u16,
     smsbox: u16,
     sendsms: u16,
@@ -73,7 +73,7 @@ impl Kannel {
     pub async fn start(options: KannelOptions) -> Result<Self> {
         let folder = Folder::throwaway("kannel")?;
         let [admin, smsbox, sendsms, outbound, inbound] = free_ports()?;
-        let ports = Ports { admin, smsbox, sendsms, outbound, inbound };
+        let ports = KannelPorts { admin, smsbox, sendsms, outbound, inbound };
         let access = SmsAccess {
             sendsms_url: format!("http://127.0.0.1:{sendsms}/cgi-bin/sendsms"),
             username: "alerts".to_owned(),

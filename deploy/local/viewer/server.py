@@ -52,13 +52,15 @@ def inline(text):
         else:
             part = html.escape(part)
             part = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", part)
-            parts[at] = re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r'<a href="\2">\1</a>', part)
+            part = re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r'<a href="\2">\1</a>', part)
+            parts[at] = re.sub(r"\[([^\]]+)\]\((\w+\.md)\)", r'<a href="/runbooks/\2">\1</a>', part)
     return "".join(parts)
 
 
 def linked(text, names):
-    """Turns names of runbooks into links."""
-    return re.sub(r"\b[A-Z][A-Za-z0-9]+\b", lambda m: f'<a href="/runbooks/{m[0]}.md">{m[0]}</a>' if m[0] in names else m[0], text)
+    """Turns names of runbooks outside links into links."""
+    link = lambda m: f'<a href="/runbooks/{m[0]}.md">{m[0]}</a>' if m[0] in names else m[0]
+    return re.sub(r"<a .*?</a>|\b[A-Z][A-Za-z0-9]+\b", link, text)
 
 
 def rendered(text, names):

@@ -12,7 +12,7 @@ use crate::{
     assemble, guide,
     object::{Object, text},
     render,
-    rules::{self, Facts, Waiver, overlays},
+    rules::{self, Facts, RULES, Waiver, overlays},
     settings,
     tools::{self, ToolRun},
     world::{Application, RenderedEnvironment},
@@ -183,18 +183,16 @@ fn judge(
     let folder = repository.join("deploy/manifests");
     let waivers = rules::waivers(&folder.join("waivers.yaml"))?;
     let mut used = vec![false; waivers.len()];
-    let mut apply = |world: &RenderedEnvironment, table: &[rules::Rule], report: &mut Report| {
-        let (results, here) = rules::judge(world, facts, &waivers, table);
+    let all = worlds.iter().map(|world| (world, true));
+    for (world, is_environment) in all.chain([(infrastructure, false)]) {
+        let rules = RULES.iter().filter(|rule| is_environment || rule.of_infrastructure);
+        let (results, here) = rules::judge(world, facts, &waivers, rules);
         used.iter_mut().zip(here).for_each(|(used, here)| *used |= here);
         for (rule, faults) in results {
             let faults: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.object, fault.text)).collect();
             report.found(format!("{}: {rule}", world.environment), &faults);
         }
-    };
-    for world in worlds {
-        apply(world, rules::RULES, report);
     }
-    apply(infrastructure, rules::INFRASTRUCTURE_RULES, report);
     let idle = waivers.iter().zip(&used).filter(|(_, used)| !**used).map(|(waiver, _): (&Waiver, _)| waiver);
     report.found(
         "every waiver excuses a fault",

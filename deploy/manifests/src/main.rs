@@ -10,28 +10,39 @@ use manifests::{
 
 /// Assemble, check and release the Kubernetes manifests.
 #[derive(Parser)]
-#[command(
-    after_help = "Exit status: 0 success, 1 failed or a check failed, 64 invalid input, 65 the manifests repository does not \
- render, 69 the manifests repository is unreachable or refuses the push"
-)]
+#[command(after_help = RELEASE_STATUSES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXIT_STATUSES: &str = "Exit status: 0 success, 1 failed or a check failed, 64 invalid arguments";
+const RELEASE_STATUSES: &str = "Exit status: 0 success, 1 failed or a check failed, 64 invalid input, 65 the manifests repository \
+    does not render, 69 the manifests repository is unreachable or refuses the push";
+/// These are not arguments: scripts and tests read the same ones.
+const CHECK_SETTINGS: &str = "Settings:\n  CI           `true`: fail if a check is skipped that deploy/skips does not list\n  \
+    SHARED_DATA  folder with crds.tar.gz, the schemas of custom resources\n\n";
+
 #[derive(Subcommand)]
 enum Command {
     /// Write the tree of the manifests repository into a new folder
-    Assemble { folder: PathBuf },
+    #[command(after_help = EXIT_STATUSES)]
+    Assemble {
+        /// New or empty folder
+        folder: PathBuf,
+    },
     /// Render every environment and check the rules; print `N passed, N failed`
+    #[command(after_help = format!("{CHECK_SETTINGS}{EXIT_STATUSES}"))]
     Check {
         /// Folder of the built programs
         #[arg(long, default_value = "target/debug")]
         programs: PathBuf,
     },
     /// Print each kubectl command of the guides and runbooks, with its place
+    #[command(after_help = EXIT_STATUSES)]
     Guide,
     /// Write the images and the base of one source commit into the manifests repository
+    #[command(after_help = RELEASE_STATUSES)]
     DeployDigests(Deploy),
 }
 

@@ -46,7 +46,7 @@ struct Item {
     status: u16,
     #[serde(default)]
     failure_store: FailureStore,
-    error: Option<Error>,
+    error: Option<ErrorBody>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -59,13 +59,13 @@ enum FailureStore {
 }
 
 #[derive(Deserialize)]
-struct Error {
+struct ErrorBody {
     #[serde(default)]
     r#type: Option<String>,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
-    caused_by: Option<Box<Error>>,
+    caused_by: Option<Box<ErrorBody>>,
 }
 
 /// Returns the answers to `sent` items, in their order.
@@ -86,7 +86,7 @@ pub fn read_answer(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, AnswerEr
     Ok(answer.items.into_iter().map(read).collect())
 }
 
-fn reasons(error: Error) -> String {
+fn reasons(error: ErrorBody) -> String {
     let mut text = error.reason.unwrap_or_default();
     let mut cause = error.caused_by;
     while let Some(next) = cause {

@@ -34,7 +34,7 @@ struct Document<'a> {
     timestamp: Timestamp,
     message: String,
     event: Event<'a>,
-    error: Error<'a>,
+    error: DocumentError<'a>,
     logship: Origin<'a>,
 }
 
@@ -46,7 +46,7 @@ struct Event<'a> {
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct DocumentError<'a> {
     r#type: &'a str,
     message: &'a str,
 }
@@ -85,7 +85,7 @@ impl Letter<'_> {
             timestamp: now,
             message: format!("{} refused a document: {}", self.stream, self.kind),
             event: Event { kind: "pipeline_error", original },
-            error: Error { r#type: self.kind, message: reason },
+            error: DocumentError { r#type: self.kind, message: reason },
             logship: Origin {
                 stream: self.stream,
                 document_id: self.id,

@@ -57,12 +57,12 @@ impl Part {
 
 /// Charged units. The gauge contains them until this is dropped.
 #[derive(Debug)]
-struct Held {
+struct ChargedMemory {
     permit: OwnedSemaphorePermit,
     charged: IntGauge,
 }
 
-impl Held {
+impl ChargedMemory {
     fn new(permit: OwnedSemaphorePermit, charged: &IntGauge) -> Self {
         charged.add(bytes_of(&permit));
         Self { permit, charged: charged.clone() }
@@ -74,7 +74,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ChargedMemory {
     fn drop(&mut self) {
         self.charged.sub(bytes_of(&self.permit));
     }
@@ -87,14 +87,14 @@ fn bytes_of(permit: &OwnedSemaphorePermit) -> i64 {
 /// A charge; dropping it releases the memory.
 #[derive(Debug, Default)]
 pub struct Charge {
-    beginning: Option<Held>,
-    whole: Option<Held>,
+    beginning: Option<ChargedMemory>,
+    whole: Option<ChargedMemory>,
 }
 
 /// A chunk in progress: its plain form and its place.
 #[derive(Debug)]
 pub struct InWork {
-    _plain: Held,
+    _plain: ChargedMemory,
     _place: OwnedSemaphorePermit,
 }
 
@@ -123,7 +123,7 @@ impl RelayMemory {
         if needed > self.beginning_units {
             if charge.whole.is_none() {
                 let permit = self.acquire(&self.arriving.units, units(whole.max(bytes)), RELAY_MEMORY).await?;
-                *charge = Charge { beginning: None, whole: Some(Held::new(permit, &self.arriving.charged)) };
+                *charge = Charge { beginning: None, whole: Some(ChargedMemory::new(permit, &self.arriving.charged)) };
             }
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl RelayMemory {
         let permit = self.acquire(&self.beginnings.units, more, RELAY_MEMORY).await?;
         match &mut charge.beginning {
             Some(held) => held.merge(permit),
-            held => *held = Some(Held::new(permit, &self.beginnings.charged)),
+            held => *held = Some(ChargedMemory::new(permit, &self.beginnings.charged)),
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl RelayMemory {
     pub async fn begin(&self, plain_bytes: usize) -> Result<InWork, Busy> {
         let began = tokio::time::Instant::now();
         let permit = self.acquire(&self.plain.units, units(plain_bytes * PLAIN_FORMS), RELAY_MEMORY).await?;
-        let plain = Held::new(permit, &self.plain.charged);
+        let plain = ChargedMemory::new(permit, &self.plain.charged);
         let left = self.wait.saturating_sub(began.elapsed());
         let rest = Self { wait: left, ..self.clone() };
         let place = rest.acquire(&self.places, 1, RELAY_CHUNKS_AT_ONCE).await?;

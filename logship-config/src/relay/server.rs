@@ -161,16 +161,16 @@ impl Drop for Answered<'_> {
 }
 
 /// A chunk is in progress until this is dropped, even if its future is cancelled.
-struct InWork<'a>(&'a IntGauge);
+struct CountedChunk<'a>(&'a IntGauge);
 
-impl<'a> InWork<'a> {
+impl<'a> CountedChunk<'a> {
     fn begin(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for InWork<'_> {
+impl Drop for CountedChunk<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -238,7 +238,7 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
         InflateError::Broken(_) => refused(StatusCode::BAD_REQUEST, "encoding", fault.to_string()),
     };
     let (plain, _work) = make_plain(intake, &received).await?.map_err(too_large)?;
-    let _in_work = InWork::begin(&metrics.in_work);
+    let _in_work = CountedChunk::begin(&metrics.in_work);
     // A slow shipper does not reduce Elasticsearch's time.
     let deadline = tokio::time::Instant::now() + intake.deadline;
     metrics.inflated_bytes.inc_by(plain.len() as u64);

@@ -42,14 +42,14 @@ impl TlsListener {
     /// Returns an error if the files contain no matching certificate and key.
     pub fn start(listener: TcpListener, files: TlsFiles) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("reading the address")?;
-        let mounted = Mounted::read(files)?;
+        let mounted = MountedTls::read(files)?;
         let (sender, shaken) = mpsc::channel(WAITING);
         tokio::spawn(accept(listener, mounted, sender));
         Ok(Self { address, shaken })
     }
 }
 
-async fn accept(listener: TcpListener, mut mounted: Mounted, shaken: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+async fn accept(listener: TcpListener, mut mounted: MountedTls, shaken: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
     loop {
         let (stream, peer) = tokio::select! {
             () = shaken.closed() => return,
@@ -92,14 +92,14 @@ impl axum::serve::Listener for TlsListener {
 }
 
 /// The contents of the files.
-struct Mounted {
+struct MountedTls {
     files: TlsFiles,
     changed: [Option<SystemTime>; 2],
     looked: tokio::time::Instant,
     acceptor: TlsAcceptor,
 }
 
-impl Mounted {
+impl MountedTls {
     fn read(files: TlsFiles) -> anyhow::Result<Self> {
         let (changed, acceptor) = (changed(&files), acceptor(&files)?);
         Ok(Self { files, changed, looked: tokio::time::Instant::now(), acceptor })

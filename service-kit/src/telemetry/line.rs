@@ -8,6 +8,12 @@ use tracing::field::{Field, Visit};
 use super::Service;
 use crate::trace::TraceContext;
 
+/// The error with its causes, on one line.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// The release of ECS whose names and types the lines follow.
 const ECS_VERSION: &str = "8.17.0";
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -148,13 +154,7 @@ impl<F: FnMut(&'static str, &[u8])> Visit for LineFields<F> {
 
     /// Writes the error and its causes as one text.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = value.to_string();
-        let mut cause = value.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        self.quoted(field, &text);
+        self.quoted(field, &with_causes(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

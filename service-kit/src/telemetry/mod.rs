@@ -30,6 +30,7 @@ use std::{
 use tracing_subscriber::{Layer, Registry, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use level::{LevelFault, LogLevel};
+pub use line::with_causes;
 pub use settings::{Format, TelemetrySettings};
 
 use export::Traces;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use alertbot_core::delivery::DeliveryOutcome;
 use reqwest_of_teloxide::{Error, Response};
 use serde::Deserialize;
+use service_kit::telemetry::with_causes;
 
 /// The fields of the answer that matter.
 #[derive(Debug, Default, Deserialize)]
@@ -68,15 +69,7 @@ fn unanswered(error: Error) -> DeliveryOutcome {
 
 /// Removes the address of the call first, because it contains the token.
 fn describe(error: Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    cut(&text)
+    cut(&with_causes(&error.without_url()))
 }
 
 fn cut(text: &str) -> String {

@@ -11,10 +11,12 @@ mod transaction;
 
 use anyhow::Result;
 use axum::Router;
+use axum::routing::post;
 use clap::ValueEnum;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::atomic::AtomicI64;
 use tokio::net::TcpListener;
 
 /// Connections of the arms that use PostgreSQL.
@@ -48,9 +50,9 @@ impl Arm {
 /// Returns an error if the address cannot be bound or the database is unusable.
 pub async fn serve(arm: Arm, address: SocketAddr, database: Option<&str>) -> Result<()> {
     let router: Router = match (arm, database) {
-        (Arm::Naive, Some(url)) => transaction::router(open(url).await?),
-        (Arm::OneStatement, Some(url)) => one_statement::router(open(url).await?),
-        (Arm::Hello, _) => hello::router(),
+        (Arm::Naive, Some(url)) => request::router(open(url).await?, post(transaction::place)),
+        (Arm::OneStatement, Some(url)) => request::router(open(url).await?, post(one_statement::place)),
+        (Arm::Hello, _) => request::router(AtomicI64::new(0), post(hello::place)),
         (_, None) => anyhow::bail!("the arm {} needs --database", arm.name()),
     };
     let listener = TcpListener::bind(address).await?;

@@ -1,11 +1,9 @@
 //! This arm does the naive arm's work in a single statement: one round trip and one commit per order.
 
-use super::request::{ArmKeys, ArmOrder, ArmRefusal, acknowledge};
-use axum::Router;
+use super::request::{ArmOrder, ArmRefusal, ArmState, acknowledge};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
 use sqlx::PgPool;
 use std::sync::Arc;
 
@@ -23,17 +21,11 @@ const PLACE: &str = "
     )
     SELECT id FROM placed";
 
-struct App {
-    keys: ArmKeys,
-    pool: PgPool,
-}
-
-pub(super) fn router(pool: PgPool) -> Router {
-    let app = App { keys: ArmKeys::new(), pool };
-    Router::new().route("/api/v3/order", post(place)).with_state(Arc::new(app))
-}
-
-async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, ArmRefusal> {
+pub(super) async fn place(
+    State(app): State<Arc<ArmState<PgPool>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Result<Response, ArmRefusal> {
     let order = app.keys.check(&headers, &body)?;
     let (asset, hold) = order.hold();
     let id: Option<i64> = sqlx::query_scalar(PLACE)
@@ -47,7 +39,7 @@ async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) ->
         .bind(order.price)
         .bind(order.quantity)
         .bind(order.client_id)
-        .fetch_optional(&app.pool)
+        .fetch_optional(&app.store)
         .await?;
     let text = "Account has insufficient balance for requested action.";
     let id = id.ok_or_else(|| ArmRefusal(StatusCode::BAD_REQUEST, -2010, text.to_owned()))?;

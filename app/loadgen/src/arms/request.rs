@@ -2,18 +2,32 @@
 //! order.
 
 use crate::workload::{ACCOUNTS, MARKETS, QUOTE, key};
+use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
 use exchange_core::money::{Amount, Price, Quantity, notional, parse};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds, equal to the exchange's defaults.
 const WINDOW: u64 = 5_000;
 const AHEAD: u64 = 1_000;
+
+/// What the handlers of an arm share.
+pub(super) struct ArmState<Store> {
+    pub keys: ArmKeys,
+    pub store: Store,
+}
+
+/// The route of an arm: the exchange's path of new orders.
+pub(super) fn router<Store: Send + Sync + 'static>(store: Store, handler: MethodRouter<Arc<ArmState<Store>>>) -> Router {
+    Router::new().route("/api/v3/order", handler).with_state(Arc::new(ArmState { keys: ArmKeys::new(), store }))
+}
 
 /// An order after the checks.
 #[derive(Debug)]

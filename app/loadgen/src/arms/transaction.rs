@@ -1,28 +1,20 @@
 //! This is the naive arm: one transaction per order and one statement per step, the usual design of a service without an engine.
 
-use super::request::{ArmKeys, ArmOrder, ArmRefusal, acknowledge};
-use axum::Router;
+use super::request::{ArmOrder, ArmRefusal, ArmState, acknowledge};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
 use sqlx::PgPool;
 use std::sync::Arc;
 
-struct App {
-    keys: ArmKeys,
-    pool: PgPool,
-}
-
-pub(super) fn router(pool: PgPool) -> Router {
-    let app = App { keys: ArmKeys::new(), pool };
-    Router::new().route("/api/v3/order", post(place)).with_state(Arc::new(app))
-}
-
-async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, ArmRefusal> {
+pub(super) async fn place(
+    State(app): State<Arc<ArmState<PgPool>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Result<Response, ArmRefusal> {
     let order = app.keys.check(&headers, &body)?;
     let (asset, hold) = order.hold();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.store.begin().await?;
     let balances: Vec<(i16, i64)> =
         sqlx::query_as("SELECT asset, free FROM balances WHERE account = $1 AND asset IN ($2, $3) ORDER BY asset FOR UPDATE")
             .bind(order.account)

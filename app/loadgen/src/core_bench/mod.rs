@@ -47,7 +47,7 @@ pub struct CoreFigures {
     pub replay_mevents_per_cpu_second: f64,
 }
 
-struct Round {
+struct MeasuredRound {
     cpu_seconds: f64,
     events: usize,
     bytes: usize,
@@ -55,9 +55,9 @@ struct Round {
 }
 
 /// Runs the commands in batches, as the leader does.
-fn decide_all(state: &mut State, commands: &[Command], keep: bool) -> Result<Round> {
+fn decide_all(state: &mut State, commands: &[Command], keep: bool) -> Result<MeasuredRound> {
     let (mut events, mut bytes) = (Vec::with_capacity(BATCH * 8), Vec::with_capacity(BATCH * 1024));
-    let mut round = Round { cpu_seconds: 0.0, events: 0, bytes: 0, batches: Vec::new() };
+    let mut round = MeasuredRound { cpu_seconds: 0.0, events: 0, bytes: 0, batches: Vec::new() };
     let (mut refused, mut replies) = (0, Vec::with_capacity(BATCH));
     let start = processor::of_this_thread()?;
     for (number, chunk) in commands.chunks(BATCH).enumerate() {

@@ -92,7 +92,7 @@ struct Replica {
     server: Option<StagedServer>,
 }
 
-struct Site {
+struct FaultyCluster {
     replicas: Vec<Replica>,
     addresses: watch::Sender<Vec<SocketAddr>>,
     cluster: ExchangeCluster,
@@ -111,7 +111,7 @@ pub async fn run(settings: &FaultSettings) -> Result<FaultSummary> {
         settings.seed, settings.faults, settings.clients
     );
     let mut random = Random::new(settings.seed);
-    let mut site = Site::start(settings).await?;
+    let mut site = FaultyCluster::start(settings).await?;
     let log = Arc::new(Log::default());
     let (stop, stopped) = watch::channel(false);
     let mut running = tokio::task::JoinSet::new();
@@ -169,7 +169,7 @@ async fn acknowledged(log: &Log, moment: Instant) -> Result<()> {
 }
 
 /// Compares everything that clients saw with the journal.
-async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut FaultSummary) -> Result<()> {
+async fn check(site: &FaultyCluster, fold: &mut Fold, log: &Log, summary: &mut FaultSummary) -> Result<()> {
     let records = log.take();
     fold.read(&site.cluster.url()).await?;
     for record in &records {
@@ -203,7 +203,7 @@ impl Replica {
     }
 }
 
-impl Site {
+impl FaultyCluster {
     async fn start(settings: &FaultSettings) -> Result<Self> {
         let folder = Folder::throwaway("faults")?;
         let cluster = ExchangeCluster::start().await?;

@@ -90,7 +90,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
             }
         }
     });
-    let mut session = Session {
+    let mut session = LinkSession {
         shared,
         link: Arc::clone(&link),
         replica,
@@ -115,7 +115,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
     shared.follower.followers.dec();
 }
 
-struct Session<'a> {
+struct LinkSession<'a> {
     shared: &'a Arc<Shared>,
     link: Arc<ReplicaLink>,
     replica: u128,
@@ -129,7 +129,7 @@ struct Session<'a> {
     drained: Drained,
 }
 
-impl Session<'_> {
+impl LinkSession<'_> {
     async fn run(&mut self, writer: impl AsyncWrite) -> io::Result<()> {
         let mut writer = pin!(writer);
         let mut leads = self.shared.leads.subscribe();

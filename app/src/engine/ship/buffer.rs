@@ -25,7 +25,7 @@ pub(super) struct Buffer {
     generation: i64,
     /// Chain before the first waiting batch.
     chain: Chain,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingBatch>,
     bytes: usize,
     /// First sequence of the batch that may be appended.
     next: i64,
@@ -39,7 +39,7 @@ pub(super) struct Buffer {
     missing: Option<Instant>,
 }
 
-struct Waiting {
+struct WaitingBatch {
     batch: ArchivedBatch,
     at: Instant,
     /// Only ticks.
@@ -108,7 +108,7 @@ impl Buffer {
         if !idle {
             self.due = batch.last_sequence;
         }
-        self.waiting.push_back(Waiting { batch, at: Instant::now(), idle });
+        self.waiting.push_back(WaitingBatch { batch, at: Instant::now(), idle });
     }
 
     /// Whether something must be shipped and is here.
@@ -126,7 +126,7 @@ impl Buffer {
     /// The batches of the next object.
     pub fn run(&self) -> Run {
         let mut bytes = 0;
-        let fits = |waiting: &&Waiting| {
+        let fits = |waiting: &&WaitingBatch| {
             bytes += waiting.batch.payload.len() + BATCH_OVERHEAD;
             bytes <= OBJECT_BYTES
         };

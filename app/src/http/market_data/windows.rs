@@ -21,7 +21,7 @@ const WEIGHT_MAX: u32 = 200;
 const ZONES: std::ops::RangeInclusive<i64> = -12 * 60..=14 * 60;
 
 /// One market and its window.
-struct Window {
+struct SymbolWindow {
     symbol: Box<str>,
     statistics: Statistics,
 }
@@ -80,16 +80,16 @@ async fn answer(app: &App, call: &Call<'_>, bounds: impl Fn(Time) -> (Time, Time
     let mut windows = Vec::with_capacity(markets.len());
     for (market, symbol, last) in markets {
         let sum = app.history.window(market, open).await?;
-        windows.push(Window { symbol, statistics: Statistics::of_window(open, close, sum.as_ref(), last) });
+        windows.push(SymbolWindow { symbol, statistics: Statistics::of_window(open, close, sum.as_ref(), last) });
     }
-    let write = |json: &mut Json, window: &Window| json.object(|json| fields(json, window, form, call.time_unit));
+    let write = |json: &mut Json, window: &SymbolWindow| json.object(|json| fields(json, window, form, call.time_unit));
     Ok(Reply::written(16 + 480 * windows.len(), |json| match windows.as_slice() {
         [window] if one => write(json, window),
         windows => json.array(windows, write),
     }))
 }
 
-fn fields(json: &mut Json, window: &Window, form: Form, unit: TimeUnit) {
+fn fields(json: &mut Json, window: &SymbolWindow, form: Form, unit: TimeUnit) {
     let statistics = &window.statistics;
     json.key("symbol").text(&window.symbol);
     if form == Form::Full {

@@ -50,7 +50,16 @@ fn a_bare_verb_twice_in_a_crate_is_refused() {
 }
 
 #[test]
-fn private_names_methods_and_tests_may_repeat() {
+fn a_private_type_with_the_name_of_another_is_refused() {
+    let text = "pub struct A; mod x { struct Own; struct Other; } mod y { enum Own {} } mod z { struct A; }";
+    let wrong = found("", &[text, "struct Other;"]);
+    assert_eq!(wrong, ["private type A of a has 2 definitions: a a::z", "private type Own of a has 2 definitions: a::x a::y"]);
+    let listed = "private a A | a a::z | one meaning\nprivate a Own | a::x a::y | one meaning";
+    assert_eq!(found(listed, &[text]), Vec::<String>::new());
+}
+
+#[test]
+fn methods_and_tests_may_repeat_names() {
     let wrong = found(
         "",
         &[

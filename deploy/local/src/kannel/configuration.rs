@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Ports, SmsAccess};
+use super::{KannelPorts, SmsAccess};
 
 /// The connection that everything goes out through.
 pub(super) const OUTBOUND: &str = "outbound";
@@ -10,8 +10,8 @@ const INBOUND: &str = "inbound";
 /// Parts of one long message.
 const PARTS: u32 = 10;
 
-pub(super) fn text(folder: &Path, ports: Ports, access: &SmsAccess, inbound_url: Option<&str>) -> String {
-    let Ports { admin, smsbox, sendsms, outbound, inbound } = ports;
+pub(super) fn text(folder: &Path, ports: KannelPorts, access: &SmsAccess, inbound_url: Option<&str>) -> String {
+    let KannelPorts { admin, smsbox, sendsms, outbound, inbound } = ports;
     let SmsAccess { username, password, .. } = access;
     let store = folder.join("store").display().to_string();
     // Empty lines separate groups.

@@ -38,57 +38,51 @@ pub struct Facts {
     pub registry: String,
 }
 
+type Find = fn(&RenderedEnvironment, &Facts) -> Vec<RuleViolation>;
+
 /// A rule: its name, and what it finds.
 pub struct Rule {
     pub name: &'static str,
-    pub find: fn(&RenderedEnvironment, &Facts) -> Vec<RuleViolation>,
+    pub find: Find,
+    /// Whether it is also about manifests of ours for backing services.
+    pub of_infrastructure: bool,
 }
 
-/// Every rule about one environment.
-pub const RULES: &[Rule] = &[
-    Rule { name: "images by digest from one registry", find: pods::images },
-    Rule { name: "probes", find: pods::probes },
-    Rule { name: "requests and memory limit", find: pods::resources },
-    Rule { name: "time to stop", find: pods::grace },
-    Rule { name: "rollout without a gap", find: pods::rollout },
-    Rule { name: "service links disabled", find: pods::links },
-    Rule { name: "restricted pods", find: secured::pods },
-    Rule { name: "namespace enforces restricted", find: secured::namespaces },
-    Rule { name: "no Secret in the repository", find: secured::secrets },
-    Rule { name: "disruption budgets permit evictions", find: jobs::budgets },
-    Rule { name: "scheduled jobs are bounded", find: jobs::scheduled },
-    Rule { name: "hooks are bounded and named by commit", find: jobs::hooks },
-    Rule { name: "selectors match pods", find: references::selectors },
-    Rule { name: "named ports exist", find: references::ports },
-    Rule { name: "Secrets and ConfigMaps exist earlier", find: references::made_earlier },
-    Rule { name: "accounts exist", find: references::accounts },
-    Rule { name: "settings are known and complete", find: content::settings },
-    Rule { name: "scrape jobs are expected targets", find: content::targets },
-    Rule { name: "dashboards and rules arrive once", find: content::observability },
-    Rule { name: "one major version of PostgreSQL", find: content::postgresql },
-    Rule { name: "default deny both ways", find: network::default_deny },
-    Rule { name: "connections", find: network::connections },
-    Rule { name: "data is never pruned", find: argocd::data },
-    Rule { name: "Applications retry with a limit", find: argocd::applications },
-    Rule { name: "custom resources may come later", find: argocd::custom_resources },
-];
+const fn own(name: &'static str, find: Find) -> Rule {
+    Rule { name, find, of_infrastructure: false }
+}
 
-/// Rules about manifests of ours for backing services.
-pub const INFRASTRUCTURE_RULES: &[Rule] = &[
-    Rule { name: "images by digest from one registry", find: pods::images },
-    Rule { name: "probes", find: pods::probes },
-    Rule { name: "requests and memory limit", find: pods::resources },
-    Rule { name: "time to stop", find: pods::grace },
-    Rule { name: "rollout without a gap", find: pods::rollout },
-    Rule { name: "service links disabled", find: pods::links },
-    Rule { name: "restricted pods", find: secured::pods },
-    Rule { name: "no Secret in the repository", find: secured::secrets },
-    Rule { name: "disruption budgets permit evictions", find: jobs::budgets },
-    Rule { name: "selectors match pods", find: references::selectors },
-    Rule { name: "named ports exist", find: references::ports },
-    Rule { name: "default deny both ways", find: network::default_deny },
-    Rule { name: "data is never pruned", find: argocd::data },
-    Rule { name: "custom resources may come later", find: argocd::custom_resources },
+const fn every(name: &'static str, find: Find) -> Rule {
+    Rule { name, find, of_infrastructure: true }
+}
+
+/// Every rule: about one environment (`own`), or also about backing services (`every`).
+pub const RULES: &[Rule] = &[
+    every("images by digest from one registry", pods::images),
+    every("probes", pods::probes),
+    every("requests and memory limit", pods::resources),
+    every("time to stop", pods::grace),
+    every("rollout without a gap", pods::rollout),
+    every("service links disabled", pods::links),
+    every("restricted pods", secured::pods),
+    own("namespace enforces restricted", secured::namespaces),
+    every("no Secret in the repository", secured::secrets),
+    every("disruption budgets permit evictions", jobs::budgets),
+    own("scheduled jobs are bounded", jobs::scheduled),
+    own("hooks are bounded and named by commit", jobs::hooks),
+    every("selectors match pods", references::selectors),
+    every("named ports exist", references::ports),
+    own("Secrets and ConfigMaps exist earlier", references::made_earlier),
+    own("accounts exist", references::accounts),
+    own("settings are known and complete", content::settings),
+    own("scrape jobs are expected targets", content::targets),
+    own("dashboards and rules arrive once", content::observability),
+    own("one major version of PostgreSQL", content::postgresql),
+    every("default deny both ways", network::default_deny),
+    own("connections", network::connections),
+    every("data is never pruned", argocd::data),
+    own("Applications retry with a limit", argocd::applications),
+    every("custom resources may come later", argocd::custom_resources),
 ];
 
 /// An excused fault.
@@ -120,11 +114,11 @@ pub fn judge(
     world: &RenderedEnvironment,
     facts: &Facts,
     waivers: &[Waiver],
-    table: &[Rule],
+    rules: impl Iterator<Item = &'static Rule>,
 ) -> (Vec<(&'static str, Vec<RuleViolation>)>, Vec<bool>) {
     let mut used = vec![false; waivers.len()];
     let mut results = Vec::new();
-    for rule in table {
+    for rule in rules {
         let mut faults = (rule.find)(world, facts);
         faults.sort();
         faults.dedup();

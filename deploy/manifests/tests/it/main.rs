@@ -1,5 +1,6 @@
 //! Integration tests of the manifests: the real tree, each rule with an object that breaks it, and releases into a bare repository.
 
 mod deploy_digests;
+mod help;
 mod rules;
 mod source;

@@ -26,7 +26,7 @@ pub enum MethodAction {
 }
 
 /// A method, its endpoint, and whether its reply shows the unfilled order count.
-type Row = (&'static str, HttpMethod, &'static str, bool);
+type MethodRow = (&'static str, HttpMethod, &'static str, bool);
 
 const GET: HttpMethod = HttpMethod::GET;
 const POST: HttpMethod = HttpMethod::POST;
@@ -34,7 +34,7 @@ const PUT: HttpMethod = HttpMethod::PUT;
 const DELETE: HttpMethod = HttpMethod::DELETE;
 
 /// Methods that are endpoints of the REST API.
-pub const METHODS: &[Row] = &[
+pub const METHODS: &[MethodRow] = &[
     ("ping", GET, "/api/v3/ping", false),
     ("time", GET, "/api/v3/time", false),
     ("exchangeInfo", GET, "/api/v3/exchangeInfo", false),

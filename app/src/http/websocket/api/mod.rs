@@ -44,7 +44,7 @@ const RUNNING_MAX: usize = 1024;
 /// Weight of the methods that act on the session.
 const SESSION_WEIGHT: u32 = 2;
 
-type Running = Pin<Box<dyn Future<Output = Utf8Bytes> + Send>>;
+type RunningRequest = Pin<Box<dyn Future<Output = Utf8Bytes> + Send>>;
 
 /// One connection.
 struct Api {
@@ -55,7 +55,7 @@ struct Api {
     shows_limits: bool,
     logon: Option<Logon>,
     accounts: Accounts,
-    running: FuturesUnordered<Running>,
+    running: FuturesUnordered<RunningRequest>,
 }
 
 /// # Errors

@@ -17,13 +17,13 @@ use tokio::{
 };
 
 use crate::{
+    abort::Abort,
     bandwidth::Bandwidth,
     failure::{Exit, Failure, Result, Stage},
     layout::{BackupId, Layout},
     manifest::LaneObject,
     parts::{Part, Pool},
     progress::Progress,
-    stop::Abort,
     store::{Store, StoreError, Upload, UploadedPart},
 };
 
@@ -65,7 +65,7 @@ pub struct Destination {
 }
 
 /// Creates both halves of a stream. `object_bytes` is a multiple of the pool's part size.
-pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (UploadStream, Uploader) {
+pub fn upload_stream(number: u32, pool: Pool, object_bytes: u64) -> (UploadStream, Uploader) {
     // The number of buffers in the pool bounds this channel.
     let (sender, receiver) = mpsc::unbounded_channel();
     let lane = UploadStream {

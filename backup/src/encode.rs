@@ -24,7 +24,7 @@ pub struct StreamEncoder {
 
 /// Size and hash of an encoded object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct EncodedObject {
     pub raw_bytes: u64,
     /// Stored size in bytes.
     pub bytes: u64,
@@ -33,7 +33,7 @@ pub struct Sealed {
 }
 
 /// An object that is being encoded. It is complete only after [`Self::finish`].
-pub struct Sealing<'a, Sink: Write> {
+pub struct ObjectEncoder<'a, Sink: Write> {
     encoder: &'a mut Encoder<'static>,
     compressed: &'a mut Vec<u8>,
     sink: Envelope<Hashed<Sink>>,
@@ -63,7 +63,7 @@ impl StreamEncoder {
     }
 
     /// Begins an object, and discards an unfinished earlier one.
-    pub fn begin<Sink: Write>(&mut self, sink: Sink) -> io::Result<Sealing<'_, Sink>> {
+    pub fn begin<Sink: Write>(&mut self, sink: Sink) -> io::Result<ObjectEncoder<'_, Sink>> {
         self.encoder.reinit()?;
         let sink = Hashed { sink, hash: Sha256::new(), bytes: 0 };
         let sink = if self.recipients.is_empty() {
@@ -73,18 +73,18 @@ impl StreamEncoder {
             let encryptor = age::Encryptor::with_recipients(recipients).map_err(io::Error::other)?;
             Envelope::Age(Box::new(encryptor.wrap_output(sink)?))
         };
-        Ok(Sealing { encoder: &mut self.encoder, compressed: &mut self.compressed, sink, raw_bytes: 0 })
+        Ok(ObjectEncoder { encoder: &mut self.encoder, compressed: &mut self.compressed, sink, raw_bytes: 0 })
     }
 
     /// Encodes an object that is in memory.
-    pub fn seal(&mut self, bytes: &[u8]) -> io::Result<(Vec<u8>, Sealed)> {
-        let mut sealing = self.begin(Vec::new())?;
-        sealing.write(bytes)?;
-        sealing.finish()
+    pub fn encode(&mut self, bytes: &[u8]) -> io::Result<(Vec<u8>, EncodedObject)> {
+        let mut encoding = self.begin(Vec::new())?;
+        encoding.write(bytes)?;
+        encoding.finish()
     }
 }
 
-impl<Sink: Write> Sealing<'_, Sink> {
+impl<Sink: Write> ObjectEncoder<'_, Sink> {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.raw_bytes += bytes.len() as u64;
         let mut input = InBuffer::around(bytes);
@@ -98,7 +98,7 @@ impl<Sink: Write> Sealing<'_, Sink> {
         Ok(())
     }
 
-    pub fn finish(mut self) -> io::Result<(Sink, Sealed)> {
+    pub fn finish(mut self) -> io::Result<(Sink, EncodedObject)> {
         loop {
             let mut output = OutBuffer::around(&mut *self.compressed);
             let left = self.encoder.finish(&mut output, true)?;
@@ -114,7 +114,7 @@ impl<Sink: Write> Sealing<'_, Sink> {
             Envelope::Age(writer) => writer.finish()?,
         };
         let sha256 = hex::encode(sink.hash.finalize());
-        Ok((sink.sink, Sealed { raw_bytes: self.raw_bytes, bytes: sink.bytes, sha256 }))
+        Ok((sink.sink, EncodedObject { raw_bytes: self.raw_bytes, bytes: sink.bytes, sha256 }))
     }
 }
 
@@ -167,11 +167,11 @@ mod tests {
     fn only_the_recipients_can_decode_an_object() {
         let [first, second, other] = [(); 3].map(|()| x25519::Identity::generate());
         let text: Vec<u8> = (0..300_000u32).flat_map(|number| (number % 1009).to_string().into_bytes()).collect();
-        let mut sealer = StreamEncoder::new(1, &[first.to_public(), second.to_public()]).unwrap();
+        let mut encoder = StreamEncoder::new(1, &[first.to_public(), second.to_public()]).unwrap();
         for _ in 0..2 {
-            let (bytes, sealed) = sealer.seal(&text).unwrap();
-            assert_eq!((sealed.raw_bytes, sealed.bytes), (text.len() as u64, bytes.len() as u64));
-            assert_eq!(sealed.sha256, hex::encode(Sha256::digest(&bytes)));
+            let (bytes, encoded) = encoder.encode(&text).unwrap();
+            assert_eq!((encoded.raw_bytes, encoded.bytes), (text.len() as u64, bytes.len() as u64));
+            assert_eq!(encoded.sha256, hex::encode(Sha256::digest(&bytes)));
             assert!([&first, &second].iter().all(|identity| open(&bytes, Some(identity)).unwrap() == text));
             assert!(open(&bytes, Some(&other)).is_err() && open(&bytes[..bytes.len() - 1], Some(&first)).is_err());
         }
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn a_discarded_object_does_not_affect_the_next() {
-        let mut sealer = StreamEncoder::new(1, &[]).unwrap();
-        sealer.begin(Vec::new()).unwrap().write(b"given up").unwrap();
-        let (bytes, _) = sealer.seal(b"kept").unwrap();
+        let mut encoder = StreamEncoder::new(1, &[]).unwrap();
+        encoder.begin(Vec::new()).unwrap().write(b"given up").unwrap();
+        let (bytes, _) = encoder.encode(b"kept").unwrap();
         assert_eq!(open(&bytes, None).unwrap(), b"kept");
     }
 }

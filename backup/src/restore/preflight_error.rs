@@ -16,7 +16,7 @@ pub struct PreflightErrors(pub Vec<PreflightError>);
 
 impl fmt::Display for PreflightErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|trouble| write!(formatter, "\n  {}; {}", trouble.wrong, trouble.remedy))
+        self.0.iter().try_for_each(|error| write!(formatter, "\n  {}; {}", error.wrong, error.remedy))
     }
 }
 
@@ -27,19 +27,19 @@ impl PreflightErrors {
 
     /// Whether one of the problems is a missing right.
     pub fn is_about_rights(&self) -> bool {
-        self.0.iter().any(|trouble| trouble.right)
+        self.0.iter().any(|error| error.right)
     }
 
     /// Merges the problems of several databases. A problem of all databases appears once, any other with the database's name.
     pub fn of_all(each: &[(String, Self)]) -> Self {
         let mut all: Vec<PreflightError> = Vec::new();
-        for (database, troubles) in each {
-            for trouble in &troubles.0 {
-                let common = each.iter().all(|(_, others)| others.0.contains(trouble));
-                let wrong = if common { trouble.wrong.clone() } else { format!("{database:?}: {}", trouble.wrong) };
-                let trouble = PreflightError { wrong, ..trouble.clone() };
-                if !all.contains(&trouble) {
-                    all.push(trouble);
+        for (database, errors) in each {
+            for error in &errors.0 {
+                let common = each.iter().all(|(_, others)| others.0.contains(error));
+                let wrong = if common { error.wrong.clone() } else { format!("{database:?}: {}", error.wrong) };
+                let error = PreflightError { wrong, ..error.clone() };
+                if !all.contains(&error) {
+                    all.push(error);
                 }
             }
         }

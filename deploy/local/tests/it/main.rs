@@ -1,0 +1,4 @@
+//! Integration tests of `local-parts`.
+
+mod help;
+mod viewer;
