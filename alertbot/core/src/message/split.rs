@@ -101,6 +101,10 @@ pub fn around(text: &str, limit: usize, at: Option<usize>) -> String {
     if utf16_units(text) <= limit {
         return text.to_owned();
     }
+    // No room for two parts.
+    if limit < 8 {
+        return shorten(text, limit);
+    }
     let shown: Vec<(usize, &str, usize)> =
         text.grapheme_indices(true).map(|(from, shown)| (from, shown, utf16_units(shown))).collect();
     let fitting = |range: &[(usize, &str, usize)], room: usize| {
