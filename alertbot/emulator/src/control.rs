@@ -10,6 +10,7 @@
 //! | `PUT /chats/{id}/state` | `{"is": "open" \| "kicked" \| "deleted"}` |
 //! | `POST /chats/{id}/migrate` | `{"to": -100…}`: a group becomes a supergroup |
 //! | `PUT /chats/{id}/messages/{message}/inaccessible` | presses on it carry an `InaccessibleMessage` |
+//! | `PUT /chats/{id}/messages/{message}/unnamed` | presses on it carry no message |
 //! | `DELETE /chats/{id}/topics/{topic}` | a forum's topic is gone |
 //! | `PUT /limits` | [`crate::TelegramLimits`] |
 //! | `GET /files/{id}` | a picture |
@@ -62,6 +63,7 @@ pub fn control_routes() -> Router<Arc<Shared>> {
         .route("/chats/{id}/state", put(set_state))
         .route("/chats/{id}/migrate", post(migrate))
         .route("/chats/{id}/messages/{message}/inaccessible", put(age))
+        .route("/chats/{id}/messages/{message}/unnamed", put(unname))
         .route("/chats/{id}/topics/{topic}", delete(remove_topic))
         .route("/limits", put(set_limits))
         .route("/files/{id}", get(file))
@@ -151,6 +153,11 @@ async fn press(State(shared): State<Arc<Shared>>, Json(press): Json<Press>) -> A
 
 async fn age(State(shared): State<Arc<Shared>>, Path((chat, message)): Path<(i64, i64)>) -> Result<StatusCode, MethodError> {
     shared.change(|world| world.age(chat, message))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unname(State(shared): State<Arc<Shared>>, Path((chat, message)): Path<(i64, i64)>) -> Result<StatusCode, MethodError> {
+    shared.change(|world| world.unname(chat, message))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -163,6 +163,11 @@ impl Emulator {
         self.change(|world| world.age(chat, message))
     }
 
+    /// Presses on this message do not name it.
+    pub fn unname(&self, chat: i64, message: i64) -> Result<(), MethodError> {
+        self.change(|world| world.unname(chat, message))
+    }
+
     /// A person writes into a chat. Returns the message's number.
     pub fn say(&self, user: i64, chat: i64, text: &str) -> Result<i64, MethodError> {
         self.change(|world| world.say(user, chat, text, None, None))

@@ -68,7 +68,12 @@ impl Zones<'_> {
     fn named(&self, name: Option<&str>) -> Result<TimeZone, String> {
         let Some(name) = name else { return Ok(self.default.clone()) };
         let unknown = || format!("unknown time zone {name:?}");
-        match self.resolver.resolve(name).ok_or_else(unknown)? {
+        let Some(resolved) = self.resolver.resolve(name) else {
+            // Evolution and others write a prefix of their own before the name: `/example.org/Europe/Berlin`.
+            let ends = name.match_indices('/').map(|(at, _)| &name[at + 1..]);
+            return ends.filter_map(|end| TimeZone::get(end).ok()).next().ok_or_else(unknown);
+        };
+        match resolved {
             Tz::Floating => Ok(self.default.clone()),
             Tz::Fixed(offset) => Offset::from_seconds(offset.local_minus_utc()).map(TimeZone::fixed).map_err(|_| unknown()),
             Tz::Tz(zone) => TimeZone::get(zone.name()).map_err(|_| unknown()),
@@ -128,9 +133,15 @@ pub(super) fn expand(event: &ICalendarComponent, zones: &Zones, until: Timestamp
     let length = length(event, zones, &start)?;
     let mut starts = vec![start.time];
     let mut used = 1;
-    if let Some(rule) = event.property(&ICalendarProperty::Rrule) {
-        starts = recurrences(rule, &start, zones, until, limit)?;
+    let mut rules = event.properties(&ICalendarProperty::Rrule).peekable();
+    if rules.peek().is_some() {
+        starts.clear();
+        for rule in rules {
+            starts.extend(recurrences(rule, &start, zones, until, limit.saturating_sub(starts.len()))?);
+        }
         used = starts.len();
+        starts.sort_unstable();
+        starts.dedup();
     }
     let mut spans = Vec::new();
     for time in starts {
@@ -163,7 +174,10 @@ pub(super) fn expand(event: &ICalendarComponent, zones: &Zones, until: Timestamp
         excluded.extend(zones.points(entry)?);
     }
     spans.retain(|span| span.is_not_in(&excluded));
-    if spans.iter().any(|span| span.end <= span.start) {
+    let is_empty = spans.is_empty();
+    // Where clocks skip its hour, one occurrence of a series may end before it begins.
+    spans.retain(|span| span.end > span.start);
+    if spans.is_empty() && !is_empty {
         return Err("ends before it begins".into());
     }
     Ok(Expanded { spans, used })
@@ -182,6 +196,8 @@ fn length(event: &ICalendarComponent, zones: &Zones, start: &Local) -> Result<Le
     if let Some(entry) = event.property(&ICalendarProperty::Dtend) {
         let end = zones.locals(entry)?.into_iter().next().ok_or("has an invalid DTEND")?;
         return Ok(match end.zone == start.zone {
+            // Some programs write the same day as the end of a whole day.
+            true if start.is_day && end.time == start.time => Length::Local(SignedDuration::from_hours(24)),
             true => Length::Local(end.time.duration_since(start.time)),
             false => Length::Exact(end.instant()?.duration_since(start.instant()?)),
         });

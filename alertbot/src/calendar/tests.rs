@@ -133,6 +133,10 @@ fn an_event_names_its_person_by_attendee_or_summary() {
         ("SUMMARY:On call\nATTENDEE;CN=Grace Hopper:mailto:gh@example.com", "grace"),
         ("SUMMARY:On Call - Grace Hopper - Primary", "grace"),
         ("SUMMARY:EDSGER", "edsger"),
+        (
+            "SUMMARY:On call\nATTENDEE;PARTSTAT=DECLINED:mailto:ada@example.com\nATTENDEE;CN=Grace Hopper:mailto:gh@example.com",
+            "grace",
+        ),
         ("SUMMARY:primary: ada (until nine)", "ada"),
     ] {
         let found = named(lines);
@@ -186,4 +190,34 @@ fn recurrences_are_bounded() {
     assert!(refused.contains("has more than 100000 occurrences"), "{refused}");
     let later = [rule("20300101T000000Z", "FREQ=DAILY")];
     assert_eq!(content("2026-01-05T00:00:00Z", &later).shifts, []);
+}
+
+/// Several rules of one event apply together, and a prefix of a program before the name of a zone is ignored.
+#[test]
+fn several_rules_and_prefixed_zones_are_read() {
+    let both = event(
+        "UID:1
+         SUMMARY:ada
+         DTSTART;TZID=/freeassociation.sourceforge.net/Europe/Berlin:20260105T090000
+         DURATION:PT1H
+         RRULE:FREQ=DAILY;COUNT=2
+         RRULE:FREQ=WEEKLY;COUNT=2",
+    );
+    let expected = [
+        "ada 2026-01-05T08:00:00Z 2026-01-05T09:00:00Z",
+        "ada 2026-01-06T08:00:00Z 2026-01-06T09:00:00Z",
+        "ada 2026-01-12T08:00:00Z 2026-01-12T09:00:00Z",
+    ];
+    assert_eq!(shifts("2026-01-05T00:00:00Z", &[both]), expected);
+    let day = event("SUMMARY:ada\nDTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260105");
+    assert_eq!(shifts("2026-01-05T00:00:00Z", &[day]), ["ada 2026-01-04T23:00:00Z 2026-01-05T23:00:00Z"]);
+    // On 29 March the clocks skip half past two: that night has no shift, and the others stay.
+    let night = event(
+        "SUMMARY:ada
+         DTSTART;TZID=Europe/Berlin:20260328T023000
+         DTEND;TZID=Europe/Berlin:20260328T031500
+         RRULE:FREQ=DAILY;COUNT=3",
+    );
+    let expected = ["ada 2026-03-28T01:30:00Z 2026-03-28T02:15:00Z", "ada 2026-03-30T00:30:00Z 2026-03-30T01:15:00Z"];
+    assert_eq!(shifts("2026-03-28T00:00:00Z", &[night]), expected);
 }

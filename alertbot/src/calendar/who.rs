@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use calcard::icalendar::{ICalendarComponent, ICalendarParameterName, ICalendarProperty, ICalendarValue};
+use calcard::icalendar::{ICalendarComponent, ICalendarEntry, ICalendarParameterName, ICalendarProperty, ICalendarValue};
 
 /// Longest part of a summary in a log line.
 const SUMMARY_CHARACTERS: usize = 80;
@@ -18,12 +18,17 @@ impl CalendarNames {
         Self(own.chain(others.iter().map(|(name, person)| (name.trim().to_lowercase(), person.clone()))).collect())
     }
 
-    /// The person of an event: its attendee (address or name), or the one whose name the summary contains.
+    /// The person of an event: its attendee (address or name), or the one whose name the summary contains. A person who declined
+    /// does not attend.
     ///
     /// # Errors
     /// Returns the reason if no person, or more than one, is found.
     pub fn person(&self, event: &ICalendarComponent) -> Result<&str, String> {
-        let attendees = event.properties(&ICalendarProperty::Attendee).flat_map(|entry| {
+        let takes_part = |entry: &&ICalendarEntry| {
+            let mut answers = entry.parameters(&ICalendarParameterName::Partstat).filter_map(|answer| answer.as_text());
+            !answers.any(|answer| answer.eq_ignore_ascii_case("DECLINED"))
+        };
+        let attendees = event.properties(&ICalendarProperty::Attendee).filter(takes_part).flat_map(|entry| {
             let addresses = entry.values.iter().filter_map(ICalendarValue::as_text).map(address);
             let names = entry.parameters(&ICalendarParameterName::Cn).filter_map(|name| name.as_text());
             addresses.chain(names)

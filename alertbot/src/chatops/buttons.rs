@@ -70,19 +70,19 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
     let Some(press) = query.data.as_deref().and_then(Press::from_data) else {
         return unreadable("a button without readable data").await;
     };
-    // For an old message, Telegram sends only its place. For an inline message it does not even send that.
-    let Some(message) = &query.message else {
-        return unreadable("a button without a message").await;
-    };
-    let (chat_id, message_id) = (message.chat().id.0, message.id().0);
+    // For an old message, Telegram sends only its place, or not even that. The person is known in every case.
+    let message_id = query.message.as_ref().map(|message| message.id().0);
+    let chat_id = query.message.as_ref().map_or_else(|| query.from.id.0.cast_signed(), |message| message.chat().id.0);
     let chat = routing.configured_chat(&context.bot, chat_id);
-    let address = match message.regular_message() {
-        Some(message) => {
+    let told = match (query.message.as_ref().and_then(|message| message.regular_message()), message_id) {
+        (Some(message), _) => {
             let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
-            address(routing, &context.bot, chat_id, topic)
+            Some(address(routing, &context.bot, chat_id, topic))
         }
-        None => told_in(context, press, chat, message_id).await?.unwrap_or_else(|| address(routing, &context.bot, chat_id, None)),
+        (None, Some(message)) => told_in(context, press, chat, message).await?,
+        (None, None) => None,
     };
+    let address = told.unwrap_or_else(|| address(routing, &context.bot, chat_id, None));
     let language = routing.language(&address);
     let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
     let person = match authority::authorise(&routing.config, &context.bot, asker, needed_role(press)) {
@@ -124,7 +124,7 @@ async fn act(
     press: Press,
     person: &Person,
     address: &Address,
-    message: i32,
+    message: Option<i32>,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(language, saying);
@@ -179,7 +179,7 @@ async fn graph(
     context: &BotContext,
     id: IncidentId,
     address: &Address,
-    message: i32,
+    message: Option<i32>,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let found = incidents::by_id(&context.writer.readers, id).await.map_err(|error| Unavailable(error.to_string()))?;
@@ -197,7 +197,7 @@ async fn graph(
             expression,
             source: incident.source.clone(),
             caption: incident.title(),
-            reply_to: Some(message),
+            reply_to: message,
         })
         .await?;
     Ok(("done", say(language, Text::Drawing)))

@@ -194,7 +194,8 @@ async fn named(context: &BotContext, text: &str, address: &Address, reply: Optio
         let Some(id) = threads::incident_of(readers, address, message).await.map_err(unavailable)? else { return Ok(None) };
         return incidents::by_id(readers, id).await.map_err(unavailable);
     }
-    let Ok(number) = text.trim_start_matches('#').parse::<i64>() else { return Ok(None) };
+    let digits: String = text.trim_start_matches('#').chars().map(super::reply::latin).collect();
+    let Ok(number) = digits.parse::<i64>() else { return Ok(None) };
     if let Some(incident) = incidents::by_id(readers, IncidentId(number)).await.map_err(unavailable)?.filter(Incident::is_open) {
         return Ok(Some(incident));
     }

@@ -39,22 +39,29 @@ fn read(text: &str) -> Option<Asked<'_>> {
 
 /// `8h`, `1d`, `1h30m`; `08:00`, the next such time in the schedule's zone; or `2026-12-24T08:00` there. `None` for another
 /// text, a time with an offset, or a longer time.
+///
+/// A time that occurs twice, because clocks are set back, is the next one. A time that is skipped is as much later.
 fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let has_only = |others: &[u8]| when.bytes().all(|byte| byte.is_ascii_digit() || others.contains(&byte));
     let end = if when.contains('T') && when.matches('-').count() == 2 && has_only(b":-T") {
-        zone.to_timestamp(when.parse::<DateTime>().ok()?).ok()?
+        next_of(when.parse::<DateTime>().ok()?, now, zone)?
     } else if when.contains(':') {
         // The parser would also accept a date or an offset, and ignore it.
         let time: Time = has_only(b":").then(|| when.parse().ok())??;
-        let local = zone.to_datetime(now);
-        let today = local.date().to_datetime(time);
-        let next = if today > local { today } else { today.checked_add(1.day()).ok()? };
-        zone.to_timestamp(next).ok()?
+        let today = zone.to_datetime(now).date();
+        let days = (0..=2).filter_map(|day| today.checked_add(day.days()).ok());
+        days.filter_map(|day| next_of(day.to_datetime(time), now, zone)).next()?
     } else {
         let span: Span = when.parse().ok()?;
         now.checked_add(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()?
     };
     (end > now && end.duration_since(now) <= LONGEST).then_some(end)
+}
+
+/// The first moment after `now` that has this local time.
+fn next_of(local: DateTime, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let moments = [zone.to_ambiguous_timestamp(local).compatible(), zone.to_ambiguous_timestamp(local).later()];
+    moments.into_iter().flatten().find(|moment| *moment > now)
 }
 
 /// The outcome, and the answer as plain text.
@@ -136,6 +143,23 @@ mod tests {
             ("25:00", None),
         ] {
             assert_eq!(ends(when), expected.map(str::to_owned), "{when}");
+        }
+        // The clocks go from three to two on 25 October, and from two to three on 29 March.
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        for (now, when, expected) in [
+            ("2026-10-25T00:10:00Z", "02:30", Some("2026-10-25T00:30:00Z")),
+            ("2026-10-25T00:50:00Z", "02:30", Some("2026-10-25T01:30:00Z")),
+            ("2026-10-25T01:10:00Z", "02:30", Some("2026-10-25T01:30:00Z")),
+            ("2026-10-25T01:10:00Z", "2026-10-25T02:30", Some("2026-10-25T01:30:00Z")),
+            ("2026-10-25T01:50:00Z", "02:30", Some("2026-10-26T01:30:00Z")),
+            ("2026-10-25T01:50:00Z", "2026-10-25T02:30", None),
+            ("2026-03-29T00:50:00Z", "02:30", Some("2026-03-29T01:30:00Z")),
+            ("2026-03-28T20:00:00Z", "2026-03-29T02:30", Some("2026-03-29T01:30:00Z")),
+            ("2026-03-29T01:40:00Z", "02:30", Some("2026-03-30T00:30:00Z")),
+            ("2026-03-29T00:50:00Z", "1d", Some("2026-03-30T00:50:00Z")),
+        ] {
+            let found = end(when, now.parse().unwrap(), &zone).map(|end| end.to_string());
+            assert_eq!(found, expected.map(str::to_owned), "{now} {when}");
         }
         assert_eq!(read("primary 8h"), Some(Asked { schedule: "primary", person: None, when: "8h" }));
         assert_eq!((read("primary"), read("a b c d")), (None, None));

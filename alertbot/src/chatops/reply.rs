@@ -111,7 +111,8 @@ fn code(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-fn latin(digit: char) -> char {
+/// The Latin digit of a Persian or Arabic one. Other characters stay.
+pub(super) fn latin(digit: char) -> char {
     let from = |zero: char| (u32::from(digit)).checked_sub(u32::from(zero)).filter(|value| *value < 10);
     let value = from('۰').or_else(|| from('٠'));
     value.and_then(|value| char::from_digit(value, 10)).unwrap_or(digit)

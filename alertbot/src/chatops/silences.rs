@@ -34,7 +34,7 @@ pub(super) async fn silence(
     confirmed: bool,
     person: &Person,
     address: &Address,
-    message: i32,
+    message: Option<i32>,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(language, saying);
@@ -73,7 +73,7 @@ pub(super) async fn silence(
             action: ButtonAction::Press(Press::Silence(id, hours, true).data()),
         };
         let text = plain_words(&asked, &context.writer.routing.reader(address, context.clock.now()));
-        let words = Words { text, buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };
+        let words = Words { text, buttons: vec![vec![confirm]], reply_to: message, silent: true };
         context.answer(address, words).await?;
         return Ok(("nothing", asked));
     }

@@ -95,6 +95,7 @@ fn read_schedule(section: &Section, name: String, people: &Names, chats: &Names,
         false => section.required_sections("layers", "the rotations, the lowest first"),
     };
     Schedule {
+        commanded: Vec::new(),
         name,
         line: section.line(),
         time_zone: section.or("time_zone", zone.clone()),

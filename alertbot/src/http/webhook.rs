@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use alertbot_core::alert::{BodyError, Payload, Status, read_body};
+use alertbot_core::alert::{Alert, BodyError, Payload, Status, read_body};
 use axum::{
     extract::{ConnectInfo, Path, Request, State},
     http::StatusCode,
@@ -106,7 +106,11 @@ async fn accept(context: &WebhookContext, name: &str, request: Request) -> Resul
 
 /// Stores the webhook and returns after the commit.
 async fn store(context: &WebhookContext, alertmanager: &Alertmanager, mut payload: Payload) -> Result<&'static str, Rejection> {
-    for alert in &payload.alerts {
+    let now = context.watchdogs.clock.now();
+    for alert in &mut payload.alerts {
+        if alert.starts_at == Alert::UNKNOWN_START {
+            alert.starts_at = now;
+        }
         let status = alert.status.to_string();
         context.metrics.alerts.with_label_values(&[alertmanager.name.as_str(), status.as_str()]).inc();
     }

@@ -11,7 +11,15 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use alertbot_core::{alert::Labels, message::bidi};
+use alertbot_core::{
+    alert::Labels,
+    message::{
+        bidi,
+        markup::escape,
+        split::{self, shorten},
+        units::utf16_units,
+    },
+};
 use jiff::{Timestamp, tz::TimeZone};
 use plotters::{
     coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
@@ -38,10 +46,12 @@ const TITLE_SIZE: i32 = 54;
 const WORD_SIZE: i32 = 40;
 /// Height of a row of the legend.
 const ROW_HEIGHT: i32 = 50;
-/// Characters of a title and of other texts that fit on a line.
-const TITLE_LENGTH: usize = 44;
-const WORDS_LENGTH: usize = 62;
-const LEGEND_LENGTH: usize = 28;
+/// Width of a column of the legend, its square included.
+const COLUMN: i32 = (WIDTH as i32 - 2 * MARGIN) / 2;
+/// From the begin of a column to its text.
+const LEGEND_INDENT: i32 = 42;
+/// Least distance of two texts on one line.
+const GAP: i32 = 20;
 
 const GROUND: RGBColor = RGBColor(20, 24, 31);
 const GRID: RGBColor = RGBColor(52, 60, 72);
@@ -168,19 +178,21 @@ fn svg(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
         let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
         root.fill(&GROUND)?;
         let style = |size: i32, colour: RGBColor| (FONT, size).into_font().color(&colour);
-        root.draw_text(&words(&chart.title, TITLE_LENGTH), &style(TITLE_SIZE, TITLE), (MARGIN, 18))?;
-        root.draw_text(&words(&chart.query, WORDS_LENGTH), &style(WORD_SIZE, WORDS), (MARGIN, 88))?;
+        let line = WIDTH as i32 - 2 * MARGIN;
+        root.draw_text(&fitted(&chart.title, TITLE_SIZE, line, shorten), &style(TITLE_SIZE, TITLE), (MARGIN, 18))?;
         // The zone of the times below the plot, where a query that is cut off leaves room.
         let zone = chart.zone.to_offset_info(chart.end).abbreviation().to_owned();
+        let room = line - GAP - width(&zone, WORD_SIZE).ceil() as i32;
+        root.draw_text(&fitted(&chart.query, WORD_SIZE, room, shorten), &style(WORD_SIZE, WORDS), (MARGIN, 88))?;
         let right = style(WORD_SIZE, WORDS).pos(Pos::new(HPos::Right, VPos::Top));
         root.draw_text(&zone, &right, (WIDTH as i32 - MARGIN, 88))?;
         let rows = legend(chart).len().div_ceil(2) as i32;
         let bottom = HEIGHT as i32 - 14 - rows * ROW_HEIGHT;
         plot(chart, &root.margin(152, HEIGHT as i32 - bottom + 8, MARGIN, MARGIN))?;
         for (index, (label, colour)) in legend(chart).iter().enumerate() {
-            let (x, y) = (MARGIN + (index as i32 % 2) * (WIDTH as i32 - 2 * MARGIN) / 2, bottom + index as i32 / 2 * ROW_HEIGHT);
+            let (x, y) = (MARGIN + (index as i32 % 2) * COLUMN, bottom + index as i32 / 2 * ROW_HEIGHT);
             root.draw(&Rectangle::new([(x, y + 5), (x + 28, y + 23)], colour.filled()))?;
-            root.draw_text(label, &style(WORD_SIZE, WORDS), (x + 42, y - 2))?;
+            root.draw_text(label, &style(WORD_SIZE, WORDS), (x + LEGEND_INDENT, y - 2))?;
         }
         root.present()?;
     }
@@ -277,12 +289,16 @@ fn legend(chart: &Chart) -> Vec<(String, RGBColor)> {
         .zip(COLOURS)
         .map(|(series, colour)| {
             let own = series.labels.iter().filter(|(name, value)| !shared(name, value));
-            (words(&own.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", "), LEGEND_LENGTH), colour)
+            (own.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", "), colour)
         })
         .filter(|(label, _)| !label.is_empty())
         .collect();
-    if let Some((label, _)) = rows.last_mut().filter(|_| chart.more > 0) {
-        label.push_str(&format!("  (+{})", chart.more));
+    let last = rows.len().saturating_sub(1);
+    for (index, (label, _)) in rows.iter_mut().enumerate() {
+        let more = if index == last && chart.more > 0 { format!("  (+{})", chart.more) } else { String::new() };
+        let room = COLUMN - LEGEND_INDENT - GAP - width(&more, WORD_SIZE).ceil() as i32;
+        // Names often differ at their end.
+        *label = fitted(label, WORD_SIZE, room, |text, length| split::around(text, length, None)) + &more;
     }
     rows
 }
@@ -335,14 +351,47 @@ fn clock(at: f64, zone: &TimeZone) -> String {
     }
 }
 
-/// One line of at most `length` characters, without characters that a chart cannot show.
-fn words(text: &str, length: usize) -> String {
+/// One line without characters that a chart cannot show.
+fn words(text: &str) -> String {
     let text = bidi::strip(text);
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|one| !one.is_control()).collect();
-    match line.char_indices().nth(length) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|one| !one.is_control()).collect()
+}
+
+/// One line within this width, shortened by `cut` to a number of characters.
+fn fitted(text: &str, size: i32, room: i32, cut: impl Fn(&str, usize) -> String) -> String {
+    let text = words(&cut(text, LONGEST_TEXT));
+    let (mut shown, mut length) = (text.clone(), utf16_units(&text));
+    while length > 1 {
+        let wide = width(&shown, size);
+        if wide <= room as f32 {
+            break;
+        }
+        // Of equally wide characters, this many fit.
+        length = ((length as f32 * room as f32 / wide) as usize).clamp(1, length - 1);
+        shown = cut(&text, length);
     }
+    shown
+}
+
+/// Longer texts never fit.
+const LONGEST_TEXT: usize = 400;
+/// plotters writes a font size of a text's height by this.
+const HEIGHT_OF_FONT: f32 = 1.24;
+
+/// Width of a text as it is rendered.
+fn width(text: &str, size: i32) -> f32 {
+    if text.trim().is_empty() {
+        return 0.0;
+    }
+    let size = size as f32 / HEIGHT_OF_FONT;
+    let text = escape(text);
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\" height=\"1\"><text font-family=\"{FONT}\" font-size=\"{size}\">{text}</text></svg>"
+    );
+    let options = usvg::Options { font_family: FONT.into(), fontdb: Arc::clone(&FONTS), ..usvg::Options::default() };
+    let tree = usvg::Tree::from_str(&svg, &options);
+    // A text that cannot be measured is drawn as it is.
+    tree.map_or(0.0, |tree| tree.root().children().iter().map(|node| node.abs_bounding_box().right()).fold(0.0, f32::max))
 }
 
 #[cfg(test)]
@@ -472,6 +521,62 @@ mod tests {
             if let Some(folder) = option_env!("PICTURES") {
                 std::fs::write(format!("{folder}/{name}.png"), drawn).unwrap();
             }
+        }
+    }
+
+    /// On a phone of 360 pixels nothing is cut off, covered by another text, or too small to read.
+    #[test]
+    fn every_text_is_inside_the_picture_and_apart_from_others() {
+        fn texts<'a>(group: &'a usvg::Group, found: &mut Vec<&'a usvg::Text>) {
+            for node in group.children() {
+                match node {
+                    usvg::Node::Group(group) => texts(group, found),
+                    usvg::Node::Text(text) => found.push(text),
+                    _ => {}
+                }
+            }
+        }
+        for text in
+            ["W".repeat(300), "payment-settlement-gateway-worker-deployment-7f9c8d".into(), "پرداخت".repeat(60), "m".into()]
+        {
+            let named = |number: usize| {
+                let mut line = line(number, |x| x * 1e4);
+                line.labels = [("pod".to_owned(), format!("{text}-{number:03}"))].into();
+                line
+            };
+            let series = (0..LINES).map(named).collect();
+            let chart = Chart {
+                title: text.clone(),
+                query: text.clone(),
+                more: 1234,
+                zone: TimeZone::get("America/Argentina/ComodRivadavia").unwrap(),
+                ..chart(series)
+            };
+            let labels: HashSet<String> = legend(&chart).into_iter().map(|(label, _)| label).collect();
+            assert_eq!(labels.len(), LINES, "lines have different names: {labels:?}");
+            let options = usvg::Options { font_family: FONT.into(), fontdb: Arc::clone(&FONTS), ..usvg::Options::default() };
+            let tree = usvg::Tree::from_str(&svg(&chart).unwrap(), &options).unwrap();
+            let mut found = Vec::new();
+            texts(tree.root(), &mut found);
+            // Of the shapes: the box of a text has room for letters that it does not contain.
+            let boxes: Vec<_> = found.iter().map(|text| text.flattened().abs_bounding_box()).collect();
+            assert!(boxes.len() > LINES + 3, "{} texts", boxes.len());
+            for (index, one) in boxes.iter().enumerate() {
+                let inside =
+                    one.left() >= 0.0 && one.top() >= 0.0 && one.right() <= WIDTH as f32 && one.bottom() <= HEIGHT as f32;
+                assert!(inside, "{text}: {one:?} is outside");
+                for other in &boxes[..index] {
+                    let apart = one.left() >= other.right()
+                        || other.left() >= one.right()
+                        || one.top() >= other.bottom()
+                        || other.top() >= one.bottom();
+                    assert!(apart, "{text}: {one:?} covers {other:?}");
+                }
+            }
+            let sizes =
+                found.iter().flat_map(|text| text.chunks()).flat_map(|chunk| chunk.spans()).map(|span| span.font_size().get());
+            let smallest = sizes.fold(f32::INFINITY, f32::min) * 360.0 / WIDTH as f32;
+            assert!(smallest >= 9.0, "{smallest} pixels on a phone");
         }
     }
 

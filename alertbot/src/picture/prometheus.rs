@@ -51,6 +51,8 @@ struct Data {
 #[derive(Deserialize)]
 struct Row {
     metric: BTreeMap<String, String>,
+    /// Missing if the series has only native histograms.
+    #[serde(default)]
     values: Vec<(f64, String)>,
 }
 
@@ -126,7 +128,8 @@ mod tests {
     fn the_documented_answer_is_read() {
         let body = br#"{"status":"success","data":{"resultType":"matrix","result":[
             {"metric":{"__name__":"up","job":"a"},"values":[[1435781430.781,"1"],[1435781445.781,"NaN"],[1435781460.781,"+Inf"]]},
-            {"metric":{"job":"b"},"values":[[1435781430.781,"NaN"]]}]},"warnings":["w"]}"#;
+            {"metric":{"job":"b"},"values":[[1435781430.781,"NaN"]]},
+            {"metric":{"job":"c"},"histograms":[[1435781430.781,{"count":"2","sum":"3"}]]}]},"warnings":["w"]}"#;
         let read = read(body).unwrap();
         assert_eq!(read.len(), 1, "{read:?}");
         assert_eq!((read[0].labels["job"].as_str(), &read[0].points[..]), ("a", &[(1_435_781_430.781, 1.0)][..]));

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use alertbot_core::oncall::{self, CalendarShift, Override, Schedule};
+use alertbot_core::oncall::{self, CalendarShift, Schedule};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,7 @@ impl Routing {
         let mut schedule = self.config.schedule(name)?.clone();
         let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = discovered.duty_overrides.get(name).filter(|known| self.config.person(&known.person).is_some()) {
-            let local = |at| schedule.time_zone.to_datetime(at);
-            let entry = Override { person: known.person.clone(), from: local(known.from), to: local(known.to) };
-            schedule.overrides.push(entry);
+            schedule.commanded.push(CalendarShift { person: known.person.clone(), from: known.from, to: known.to });
         }
         if let Some(shifts) = discovered.calendars.get(name) {
             schedule.calendar.clone_from(shifts);

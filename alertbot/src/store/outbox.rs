@@ -247,6 +247,13 @@ pub async fn card_may_have_arrived(
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
+/// Whether any message about an incident was ever written for an address.
+pub async fn has_message(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<bool> {
+    let query = sqlx::query("SELECT 1 FROM outbox WHERE incident = ? AND address = ? LIMIT 1");
+    let query = query.bind(incident.0).bind(to_json(address)?);
+    Ok(query.fetch_optional(connection).await?.is_some())
+}
+
 /// Whether an incident's last first message was dropped after lost answers, before `horizon`, and none followed.
 pub async fn card_is_missing(
     connection: &mut SqliteConnection,
@@ -315,8 +322,14 @@ pub async fn by_reference(
     Ok(all?.into_iter().filter(|(_, _, address)| address.carrier() == provider).collect())
 }
 
-/// Stores a provider's report. Returns whether it is news.
+/// Stores a provider's report. Returns whether it is news: reports are repeated, and an older one may come last. A message that
+/// arrived stays so.
 pub async fn report(connection: &mut SqliteConnection, id: i64, report: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query("UPDATE outbox SET report = ? WHERE id = ? AND report IS NOT ?").bind(report).bind(id).bind(report);
+    let done = sqlx::query(
+        "UPDATE outbox SET report = ?1 WHERE id = ?2 AND report IS NOT ?1 AND report IS NOT 'arrived'
+                           AND NOT (report IS 'failed' AND ?1 = 'underway')",
+    )
+    .bind(report)
+    .bind(id);
     Ok(done.execute(connection).await?.rows_affected() > 0)
 }

@@ -178,13 +178,18 @@ impl Ingest {
         if !incident.is_open() && forgotten && brings_news_to(&incident, observation) {
             return self.open(work, observation, blind).await;
         }
-        let before = (incident.group_key.clone(), incident.receiver.clone());
+        let of = |incident: &Incident| (incident.group_key.clone(), incident.receiver.clone(), incident.external_url.clone());
+        let before = of(&incident);
         if !self.group.key.starts_with(KEY_FROM_API) {
+            if !self.group.external_url.is_empty() {
+                // Links in messages lead there.
+                incident.external_url.clone_from(&self.group.external_url);
+            }
             incident.group_key.clone_from(&self.group.key);
             incident.group_labels.clone_from(&self.group.labels);
             incident.receiver.clone_from(&self.group.receiver);
         }
-        let renamed = before != (incident.group_key.clone(), incident.receiver.clone());
+        let renamed = before != of(&incident);
         let heard = self.tell_one(work, &mut incident, observation, blind).await?;
         if renamed && matches!(heard, Ingested::Repeated(_)) {
             incidents::update(&mut work.connection, &incident).await?;

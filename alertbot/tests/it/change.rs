@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use telegram_emulator::{Emulator, Seed};
 
 use crate::{
-    bot::{ADA, BEHRANG, Bot, OPERATIONS, Settings, message_with, until},
+    bot::{ADA, BEHRANG, Bot, NIGHT, OPERATIONS, Settings, message_with, until},
     payloads::{alert, group, single},
     people::{answer_to, button},
 };
@@ -106,4 +106,54 @@ async fn a_critical_that_joins_a_silenced_warning_calls() {
     assert!(answer_to(&emulator, &pressed).await.contains("Silenced until"));
     assert_eq!(bot.post(&group("DiskFull", &[warning, disk("critical")])).await, 200);
     message_with(&emulator, BEHRANG, &["DiskFull"]).await;
+}
+
+/// The same policy with a shorter wait, a severity label that means more, an owner who left, and a route to another chat.
+#[tokio::test]
+async fn what_the_configuration_says_now_applies_to_open_incidents() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = route("criticals").replace("by: [telegram]", "by: [telegram], after: 1h");
+    let bot = Bot::start(&settings).await;
+    for (name, severity) in [("DiskFull", "critical"), ("Mapped", "sev1"), ("Owned", "critical")] {
+        assert_eq!(bot.post(&single(name, severity, "firing", Timestamp::now())).await, 200);
+        message_with(&emulator, OPERATIONS, &[name]).await;
+    }
+    // Digits of a Persian keyboard.
+    emulator.say(ADA, OPERATIONS, "/ack ۳").unwrap();
+    let held = "alertbot_open_incidents{phase=\"acknowledged\",severity=\"critical\"}";
+    until("ada has it", async || bot.metric(held).await == 1.0).await;
+    bot.stop().await;
+
+    settings.rest = settings.rest.replace("after: 1h", "after: 1s");
+    let bot = Bot::start(&settings).await;
+    message_with(&emulator, BEHRANG, &["DiskFull"]).await;
+    bot.stop().await;
+
+    settings.rest = format!("severities:\n  names: {{sev1: critical}}\n{}", settings.rest);
+    let bot = Bot::start(&settings).await;
+    message_with(&emulator, OPERATIONS, &["Mapped", "critical"]).await;
+    message_with(&emulator, BEHRANG, &["Mapped"]).await;
+    until("ada's incident is still hers", async || bot.metric(held).await == 1.0).await;
+    bot.stop().await;
+
+    settings.rest = settings.rest.replace("  - {name: ada, telegram: 11, role: admin}\n", "");
+    let bot = Bot::start(&settings).await;
+    message_with(&emulator, BEHRANG, &["Owned"]).await;
+    until("no one holds it", async || bot.metric(held).await == 0.0).await;
+    assert_eq!(emulator.messages(NIGHT).len(), 0);
+    bot.stop().await;
+
+    settings.rest = settings.rest.replace("chats: [operations]", "chats: [night]");
+    let bot = Bot::start(&settings).await;
+    for name in ["DiskFull", "Mapped", "Owned"] {
+        message_with(&emulator, NIGHT, &[name]).await;
+    }
+    bot.stop().await;
+    let count = emulator.messages(NIGHT).len();
+    // A start without a change repeats nothing.
+    let bot = Bot::start(&settings).await;
+    assert_eq!(bot.post(&single("Last", "warning", "firing", Timestamp::now())).await, 200);
+    message_with(&emulator, NIGHT, &["Last"]).await;
+    assert_eq!(emulator.messages(NIGHT).len(), count + 1);
 }

@@ -171,3 +171,37 @@ async fn an_alert_that_grafana_manages_shows_its_values_and_links() {
     assert_eq!(bot.post(&grafana("resolved", Value::Null)).await, 200);
     message_with(&emulator, OPERATIONS, &["HighLoad", "resolved"]).await;
 }
+
+/// A start that is missing or zero is the time of arrival, and an optional field that is null does not cost the alert.
+#[tokio::test]
+async fn an_optional_field_does_not_cost_the_alert() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let bot = Bot::start(&Settings::new(&emulator, &folder)).await;
+    for (name, start) in [("Missing", None), ("Null", Some(Value::Null)), ("Zero", Some(json!("0001-01-01T00:00:00Z")))] {
+        let mut payload = single(name, "critical", "firing", Timestamp::now());
+        match start {
+            Some(start) => payload["alerts"][0]["startsAt"] = start,
+            None => drop(payload["alerts"][0].as_object_mut().unwrap().remove("startsAt")),
+        }
+        for field in ["generatorURL", "fingerprint", "endsAt"] {
+            payload["alerts"][0][field] = Value::Null;
+        }
+        for field in ["externalURL", "truncatedAlerts", "groupLabels"] {
+            payload[field] = Value::Null;
+        }
+        assert_eq!(bot.post(&payload).await, 200, "{name}");
+        let card = message_with(&emulator, OPERATIONS, &[name]).await;
+        assert!(card.text.contains(" s)"), "it began now: {}", card.text);
+        payload["alerts"][0]["status"] = "resolved".into();
+        assert_eq!(bot.post(&payload).await, 200, "{name}");
+        message_with(&emulator, OPERATIONS, &[name, "resolved"]).await;
+    }
+    // Grafana names neither its group nor a receiver here.
+    let mut payload = single("Unnamed", "critical", "firing", Timestamp::now());
+    payload["version"] = "1".into();
+    for field in ["groupKey", "receiver", "status"] {
+        payload.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(bot.post(&payload).await, 200);
+    message_with(&emulator, OPERATIONS, &["Unnamed"]).await;
+}

@@ -252,3 +252,20 @@ async fn buttons_of_an_old_message_work() {
     until("who took it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("ada")).await;
     assert_eq!(bot.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"refused\"}").await, 1.0);
 }
+
+/// The Bot API may leave out the message of a press. The person is known, and the button names the incident.
+#[tokio::test]
+async fn buttons_work_without_their_message() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let bot = bot_with_people(&emulator, &folder).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    emulator.unname(OPERATIONS, card.id).unwrap();
+    let stranger = 13;
+    for (who, said) in [(stranger, "not authorized"), (BEHRANG, "does not allow"), (ADA, "You acknowledged #1")] {
+        let pressed = emulator.press(who, OPERATIONS, card.id, &button(&card, "ack:")).unwrap();
+        let answer = answer_to(&emulator, &pressed).await;
+        assert!(answer.contains(said), "{who}: {answer}");
+    }
+    until("who took it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("ada")).await;
+}

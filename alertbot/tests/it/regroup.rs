@@ -87,3 +87,31 @@ async fn alerts_of_two_incidents_that_become_one_group_stay_with_their_incidents
     until("the first one has ended", async || bot.metric(open).await == 1.0).await;
     message_with(&emulator, OPERATIONS, &["#1", "resolved"]).await;
 }
+
+/// Alertmanager is reached at another address now: the links of an open incident lead there.
+#[tokio::test]
+async fn links_follow_the_address_of_alertmanager() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let bot = Bot::start(&Settings::new(&emulator, &folder)).await;
+    let began = Timestamp::now();
+    let linked = |address: &str, alerts: &[Value]| {
+        let mut payload = group("DiskFull", alerts);
+        payload["externalURL"] = address.into();
+        payload
+    };
+    let links = |message: &ChatMessage| serde_json::to_string(&message.entities).unwrap();
+    assert_eq!(bot.post(&linked("https://old.example.com", &[disk("a:1", "firing", began)])).await, 200);
+    let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    assert!(links(&card).contains("https://old.example.com/#/silences/new"), "{}", links(&card));
+    // A repetition brings no news, but the next change has the new links.
+    assert_eq!(bot.post(&linked("https://new.example.com", &[disk("a:1", "firing", began)])).await, 200);
+    let both = [disk("a:1", "firing", began), disk("b:1", "firing", began)];
+    assert_eq!(bot.post(&linked("https://new.example.com", &both)).await, 200);
+    until("the card has the new link", async || {
+        emulator
+            .messages(OPERATIONS)
+            .iter()
+            .any(|message| message.id == card.id && links(message).contains("https://new.example.com/"))
+    })
+    .await;
+}

@@ -38,6 +38,7 @@ pub fn read_body(body: &[u8]) -> Result<Payload, BodyError> {
         .map_err(|error| BodyError::Malformed(format!("the body is no webhook of Alertmanager: {error}")))?;
     if payload.version == grafana::VERSION {
         grafana::add(&mut payload, body);
+        grafana::name_group(&mut payload);
     } else if payload.version != VERSION {
         return Err(BodyError::WrongVersion(payload.version));
     }

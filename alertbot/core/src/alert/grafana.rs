@@ -54,6 +54,19 @@ pub fn add(payload: &mut Payload, body: &[u8]) {
     }
 }
 
+/// A group without a key has that of its labels, and a receiver without a name is Grafana.
+pub fn name_group(payload: &mut Payload) {
+    if payload.group_key.is_empty() {
+        let labels = if payload.group_labels.is_empty() { &payload.common_labels } else { &payload.group_labels };
+        let first = payload.alerts.first().map(|alert| &alert.labels).filter(|_| labels.is_empty());
+        let labels = serde_json::to_string(first.unwrap_or(labels)).unwrap_or_default();
+        payload.group_key = format!("grafana:{labels}");
+    }
+    if payload.receiver.is_empty() {
+        "grafana".clone_into(&mut payload.receiver);
+    }
+}
+
 /// A text that is not empty.
 fn said(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)

@@ -20,13 +20,16 @@ pub struct Payload {
     /// `"4"`.
     pub version: String,
     /// Identifies the group within one Alertmanager by its route and group labels.
+    #[serde(default, deserialize_with = "or_default")]
     pub group_key: String,
     /// Number of alerts that `max_alerts` removed. If it is not zero, `status` is that of the remaining alerts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub truncated_alerts: u64,
     /// Firing while an alert of the list fires.
+    #[serde(default)]
     pub status: Status,
     /// The receiver in Alertmanager's configuration.
+    #[serde(default, deserialize_with = "or_default")]
     pub receiver: String,
     #[serde(default)]
     pub group_labels: Labels,
@@ -35,8 +38,9 @@ pub struct Payload {
     #[serde(default)]
     pub common_annotations: Labels,
     /// Alertmanager's address for people.
-    #[serde(default, rename = "externalURL")]
+    #[serde(default, rename = "externalURL", deserialize_with = "or_default")]
     pub external_url: String,
+    #[serde(deserialize_with = "or_default")]
     pub alerts: Vec<Alert>,
 }
 
@@ -49,22 +53,25 @@ pub struct Alert {
     pub labels: Labels,
     #[serde(default)]
     pub annotations: Labels,
+    /// [`Alert::UNKNOWN_START`] if the sender omitted it.
+    #[serde(default = "unknown_start", deserialize_with = "start")]
     pub starts_at: Timestamp,
     /// `None` while it fires. Alertmanager then writes the year 1.
     #[serde(default, deserialize_with = "end", serialize_with = "write_end")]
     pub ends_at: Option<Timestamp>,
     /// Prometheus's page of the expression, with `g0.expr`.
-    #[serde(default, rename = "generatorURL")]
+    #[serde(default, rename = "generatorURL", deserialize_with = "or_default")]
     pub generator_url: String,
     /// Hash of the labels. Empty if the sender omitted it; use [`Alert::identity`].
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub fingerprint: Box<str>,
 }
 
 /// State of an alert or of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    #[default]
     Firing,
     Resolved,
 }
@@ -79,6 +86,9 @@ impl fmt::Display for Status {
 }
 
 impl Alert {
+    /// Stands for a missing start.
+    pub const UNKNOWN_START: Timestamp = Timestamp::UNIX_EPOCH;
+
     /// The fingerprint, or a hash of the labels if it is missing.
     pub fn identity(&self) -> Box<str> {
         if !self.fingerprint.is_empty() {
@@ -99,9 +109,28 @@ impl Alert {
 /// An end before this, in Unix seconds, is Alertmanager's zero time (year 1): the alert has not ended.
 const FIRST_END: i64 = 0;
 
+/// Null is the default: an optional field must not cost the alert.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A time; `None` if it is null, empty or the zero time.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let moment: Timestamp = text.trim().parse().map_err(serde::de::Error::custom)?;
+    Ok(Some(moment).filter(|moment| moment.as_second() > FIRST_END))
+}
+
+fn unknown_start() -> Timestamp {
+    Alert::UNKNOWN_START
+}
+
+fn start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Ok(moment(deserializer)?.unwrap_or(Alert::UNKNOWN_START))
+}
+
 fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let moment = Option::<Timestamp>::deserialize(deserializer)?;
-    Ok(moment.filter(|moment| moment.as_second() > FIRST_END))
+    moment(deserializer)
 }
 
 fn write_end<S: Serializer>(moment: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -133,6 +162,29 @@ mod tests {
         assert_eq!(payload.alerts[0].identity().as_ref(), "c0ffee");
         let again: Payload = serde_json::from_str(&serde_json::to_string(&payload).unwrap()).unwrap();
         assert_eq!(again, payload);
+    }
+
+    /// An optional field that is missing, null or empty does not cost the alert.
+    #[test]
+    fn an_optional_field_does_not_cost_the_alert() {
+        let body: serde_json::Value = serde_json::from_str(GROUP).unwrap();
+        let places = ["", "/alerts/0"].map(|at| (at, body.pointer(at).unwrap().as_object().unwrap()));
+        for (at, name) in places.iter().flat_map(|(at, object)| object.keys().map(move |name| (*at, name.clone()))) {
+            let is_needed = matches!((at, name.as_str()), ("", "version" | "alerts") | (_, "status"));
+            let mut missing = body.clone();
+            missing.pointer_mut(at).unwrap().as_object_mut().unwrap().remove(&name);
+            let read = serde_json::from_value::<Payload>(missing);
+            assert_eq!(read.is_err(), is_needed && (at, name.as_str()) != ("", "status"), "without {at}/{name}: {read:?}");
+            let mut null = body.clone();
+            null.pointer_mut(at).unwrap()[&name] = serde_json::Value::Null;
+            let read = serde_json::from_value::<Payload>(null);
+            assert_eq!(read.is_err(), is_needed && name != "alerts", "{at}/{name} null: {read:?}");
+        }
+        for (starts, ends) in [("\"0001-01-01T00:00:00Z\"", "\"\""), ("\"\"", "null"), ("null", "\"0001-01-01T00:00:00Z\"")] {
+            let text = format!(r#"{{"status":"firing","startsAt":{starts},"endsAt":{ends}}}"#);
+            let alert: Alert = serde_json::from_str(&text).unwrap();
+            assert_eq!((alert.starts_at, alert.ends_at), (Alert::UNKNOWN_START, None), "{text}");
+        }
     }
 
     #[test]

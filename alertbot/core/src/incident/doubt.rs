@@ -34,6 +34,7 @@ impl Incident {
             if self.phase == Phase::Firing && self.escalation.next_at.is_none() {
                 let wait = rules.waits.get(self.escalation.taken).copied().unwrap_or_default().max(self.last_wait(rules));
                 self.escalation.next_at = now.checked_add(wait).ok().filter(|_| !rules.waits.is_empty());
+                self.escalation.wait = None;
             }
         }
         self.blind_since = Some(since);

@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 
 use super::{Acknowledgement, Cause, Escalation, Happening, Incident, Phase, Rules, Silence, Tracked};
-use crate::alert::{Severity, Status};
+use crate::alert::{Labels, Severity, Status};
 
 /// An effect to perform. The writer writes it into the outbox in the transaction that stores the incident's new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,7 @@ impl Incident {
         let earliest = self.escalation.stepped_at.and_then(|at| at.checked_add(STEPS_APART).ok());
         if let Some(earliest) = earliest.filter(|at| *at > now) {
             self.escalation.next_at = Some(next_at.min(earliest));
+            self.escalation.wait = None;
             return Vec::new();
         }
         self.step(None, now, rules)
@@ -165,6 +166,36 @@ impl Incident {
         }
         self.escalation.lost = lost;
         true
+    }
+
+    /// The policy may have other waits than when the next step was planned. The step moves with its wait, but not before `now`.
+    pub fn follow_waits(&mut self, now: Timestamp, rules: &Rules) {
+        let Escalation { taken, stepped_at, next_at: Some(next_at), wait: Some(planned), .. } = self.escalation else { return };
+        let present = match stepped_at {
+            Some(_) => self.wait_before(taken, rules),
+            None => rules.waits.get(taken).copied().unwrap_or_default(),
+        };
+        if rules.waits.is_empty() || present == planned {
+            return;
+        }
+        let began = next_at.checked_sub(planned).unwrap_or(now);
+        self.escalation.next_at = began.checked_add(present).ok().map(|at| at.max(now));
+        self.escalation.wait = Some(present);
+    }
+
+    /// The configuration may call the labels of the alerts more or less severe than when they arrived.
+    pub fn reclassify(&mut self, severity: impl Fn(&Labels) -> Severity, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        let before = self.severity;
+        for alert in self.alerts.values_mut() {
+            alert.severity = severity(&alert.labels);
+        }
+        let Some(worst) = self.worst().filter(|worst| self.is_open() && *worst != before) else { return Vec::new() };
+        self.severity = worst;
+        if worst > before {
+            self.take_back(now, rules);
+            return self.sound(Happening::SeverityRaised { from: before }, now);
+        }
+        vec![Effect::Tell(Happening::Changed)]
     }
 
     /// The severity rose. An acknowledgement of the lower severity no longer applies.
@@ -344,14 +375,13 @@ impl Incident {
             return vec![Effect::Call { step: 0, round: rounds, everyone: true, by }];
         }
         let (next, rounds_after) = if taken + 1 < rules.waits.len() { (taken + 1, rounds) } else { (0, rounds + 1) };
-        let wait = rules.waits.get(next).copied().unwrap_or_default();
-        // Without this, a policy whose first step has no wait would notify everyone at once after its last step.
-        let wait = if next == 0 { wait.max(self.last_wait(rules)) } else { wait };
+        let wait = self.wait_before(next, rules);
         self.escalation = Escalation {
             taken: next,
             rounds: rounds_after,
             stepped_at: Some(now),
             next_at: now.checked_add(wait).ok(),
+            wait: Some(wait),
             policy: self.escalation.policy.take(),
             lost: self.escalation.lost,
         };
@@ -359,6 +389,13 @@ impl Incident {
             return Vec::new();
         }
         vec![Effect::Call { step: taken, round: rounds, everyone: false, by }]
+    }
+
+    /// The wait before a step that follows another one.
+    fn wait_before(&self, step: usize, rules: &Rules) -> jiff::SignedDuration {
+        let wait = rules.waits.get(step).copied().unwrap_or_default();
+        // Without this, a policy whose first step has no wait would notify everyone at once after its last step.
+        if step == 0 { wait.max(self.last_wait(rules)) } else { wait }
     }
 
     pub(super) fn last_wait(&self, rules: &Rules) -> jiff::SignedDuration {
@@ -455,12 +492,14 @@ impl Incident {
             match (known.status, told.status) {
                 (Status::Firing, Status::Firing) => {
                     (known.unconfirmed_end, known.confirms_at) = (None, None);
-                    if known.annotations != told.annotations || known.labels != told.labels {
+                    // After a reload the configuration may call the same label more severe.
+                    let rises = told.severity > known.severity;
+                    if rises || known.annotations != told.annotations || known.labels != told.labels {
                         *known = Tracked { previous_end: known.previous_end, ..told.clone() };
                         change.other = true;
                     }
                 }
-                (Status::Firing, Status::Resolved) if ended_before(known, told) => {}
+                (Status::Firing, Status::Resolved) if ended_before(known, told, now) => {}
                 (Status::Firing, Status::Resolved) if self.blind_since.is_some() => {
                     known.unconfirmed_end = told.ends_at.or(Some(told.starts_at));
                 }
@@ -496,13 +535,16 @@ struct AlertChange {
     fires: bool,
 }
 
-/// Whether a notification reports the end of an earlier firing: the same end again, or an end before the present firing began.
-fn ended_before(known: &Tracked, told: &Tracked) -> bool {
+/// Whether a notification reports the end of an earlier firing: the same end again, or an end before the present firing began. A
+/// start in the future is that of a clock which ran ahead, and proves nothing.
+fn ended_before(known: &Tracked, told: &Tracked, now: Timestamp) -> bool {
     let Some(end) = told.ends_at else { return false };
-    known.previous_end == Some(end) || (told.starts_at < known.starts_at && end < known.starts_at)
+    let began = known.starts_at <= now;
+    known.previous_end == Some(end) || (began && told.starts_at < known.starts_at && end < known.starts_at)
 }
 
 fn fresh(now: Timestamp, rules: &Rules) -> Escalation {
-    let next_at = rules.waits.first().and_then(|wait| now.checked_add(*wait).ok());
-    Escalation { taken: 0, rounds: 0, stepped_at: None, next_at, policy: rules.policy.clone(), lost: false }
+    let wait = rules.waits.first().copied();
+    let next_at = wait.and_then(|wait| now.checked_add(wait).ok());
+    Escalation { taken: 0, rounds: 0, stepped_at: None, next_at, wait, policy: rules.policy.clone(), lost: false }
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::{collections::BTreeMap, fmt};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Labels, Severity, Status};
@@ -174,6 +174,9 @@ pub struct Escalation {
     pub stepped_at: Option<Timestamp>,
     /// When the next step is due; `None` if no one will be notified (acknowledged, resolved, no policy).
     pub next_at: Option<Timestamp>,
+    /// The wait from which `next_at` was computed. After a reload the policy may have another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<SignedDuration>,
     /// Name of the policy of these steps. After a reload the configuration may have another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,

@@ -348,3 +348,69 @@ fn an_empty_name_is_none() {
         assert_eq!(incident.title(), title);
     }
 }
+
+/// A start in the future is that of a clock which ran ahead. The end by the corrected clock is earlier.
+#[test]
+fn an_end_counts_after_a_start_in_the_future() {
+    let rules = rules();
+    let mut incident = opened();
+    incident.observe(&firing("b", 900), at(100), &rules);
+    let effects = incident.observe(&resolved("b", 50, 110), at(120), &rules);
+    assert_eq!(effects, [Effect::Tell(Happening::Changed)]);
+    assert_eq!(incident.firing().count(), 1);
+    // Once that start has passed, an end before it belongs to an earlier firing.
+    incident.observe(&firing("b", 900), at(1000), &rules);
+    assert_eq!(incident.observe(&resolved("b", 50, 110), at(1010), &rules), []);
+    assert_eq!(incident.firing().count(), 2);
+}
+
+/// The configuration calls the same label critical now: the acknowledgement of the warning ends.
+#[test]
+fn a_label_that_means_more_after_a_reload_raises_the_incident() {
+    let rules = rules();
+    let mut incident = opened();
+    incident.acknowledge("ada", at(10), &rules);
+    assert_eq!(incident.reclassify(|_| Severity::Warning, at(20), &rules), []);
+    let effects = incident.reclassify(|_| Severity::Critical, at(30), &rules);
+    assert_eq!(effects, [Effect::Tell(Happening::SeverityRaised { from: Severity::Warning })]);
+    assert_eq!(
+        (incident.phase, incident.severity, incident.escalation.next_at),
+        (Phase::Firing, Severity::Critical, Some(at(30)))
+    );
+    assert_eq!(incident.reclassify(|_| Severity::Info, at(40), &rules), [Effect::Tell(Happening::Changed)]);
+    // A repetition of the alert says so, too.
+    let mut told = firing("a", 0);
+    told.alerts[0].1.severity = Severity::Critical;
+    incident.observe(&told, at(50), &rules);
+    assert_eq!(incident.severity, Severity::Critical);
+}
+
+/// A policy with the same name and other waits: the next step moves with its wait.
+#[test]
+fn a_wait_that_changes_moves_the_next_step() {
+    let with = |first: i64, second: i64| Rules {
+        waits: vec![SignedDuration::from_mins(first), SignedDuration::from_mins(second)],
+        ..rules()
+    };
+    let mut incident = opened();
+    incident.escalation =
+        Escalation { next_at: Some(at(3600)), wait: Some(SignedDuration::from_mins(60)), ..Escalation::default() };
+    let mut shorter = incident.clone();
+    shorter.follow_waits(at(120), &with(5, 5));
+    assert_eq!(shorter.escalation.next_at, Some(at(300)));
+    let mut overdue = incident.clone();
+    overdue.follow_waits(at(1000), &with(5, 5));
+    assert_eq!(overdue.escalation.next_at, Some(at(1000)));
+    let mut longer = incident.clone();
+    longer.follow_waits(at(120), &with(90, 5));
+    assert_eq!(longer.escalation.next_at, Some(at(5400)));
+    incident.follow_waits(at(120), &with(60, 5));
+    assert_eq!(incident.escalation.next_at, Some(at(3600)));
+    // After a step, too.
+    let effects = incident.due(at(3600), &with(60, 30));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Call { step: 0, .. })));
+    incident.follow_waits(at(3700), &with(60, 10));
+    assert_eq!(incident.escalation.next_at, Some(at(4200)));
+    incident.follow_waits(at(3700), &Rules { waits: Vec::new(), ..rules() });
+    assert_eq!(incident.escalation.next_at, Some(at(4200)));
+}

@@ -81,8 +81,9 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let mut speaking: Vec<&Tracked> = incident.speaking().collect();
     // Highest severity first, then oldest first.
     speaking.sort_by_key(|alert| (Reverse(alert.severity), alert.starts_at));
+    let long = place::LongValues::of(speaking.iter().map(|alert| &alert.labels), LABEL_UNITS);
     let shown: Vec<Value> =
-        speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
+        speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, &long, reader)).collect();
     let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
     let ended = incident.ended_at.map(|at| reader.clock(at)).unwrap_or_default();
     let lasted = incident.ended_at.map(|at| say(language, Text::Age(Age::between(incident.started_at, at))));
@@ -102,10 +103,13 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("summary", annotation(&annotations, &["summary", "message"])),
         ("description", annotation(&annotations, &["description"])),
         ("value", annotation(&annotations, &VALUES)),
-        ("labels", map(&labels, LABEL_UNITS, |name, _| !matches!(name, "alertname" | "severity"))),
+        (
+            "labels",
+            map(&labels, |_, value| split::around(value, LABEL_UNITS, None), |name, _| !matches!(name, "alertname" | "severity")),
+        ),
         ("labels_left", ours(labels_left(&labels, reader))),
         ("place", place::short(incident, &place::SharedFacts::default(), summary_of(&annotations)).into()),
-        ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
+        ("annotations", map(&annotations, |_, value| split::shorten(value, ANNOTATION_UNITS), |_, _| true)),
         ("counts", ours(say(language, Text::Counts { firing, resolved }))),
         ("firing", firing.into()),
         ("resolved", resolved.into()),
@@ -139,13 +143,13 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &Reader) -> Value {
+fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, long: &place::LongValues, reader: &Reader) -> Value {
     let own = |name: &str, value: &str| common.get(name) != Some(value) && !matches!(name, "alertname" | "severity");
     let all: Vec<(&str, &str)> = place::ranked(&alert.labels).into_iter().filter(|(name, value)| own(name, value)).collect();
     let left = all.len().saturating_sub(SHOWN_LABELS);
     let shown = all.into_iter().take(SHOWN_LABELS);
     let mut difference: Vec<String> =
-        shown.map(|(name, value)| format!("{name}={}", split::shorten(value, LABEL_UNITS))).collect();
+        shown.map(|(name, value)| format!("{name}={}", long.shorten(name, value, LABEL_UNITS))).collect();
     if left > 0 {
         difference.push(format!("+{left}"));
     }
@@ -162,9 +166,9 @@ fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &R
         ("status", alert.status.to_string().into()),
         ("mark", Value::from_safe_string(if fires { "•" } else { "✓" }.into())),
         ("severity", alert.severity.name().into()),
-        ("labels", map(&alert.labels, LABEL_UNITS, own)),
+        ("labels", map(&alert.labels, |name, value| long.shorten(name, value, LABEL_UNITS), own)),
         ("difference", difference.join(" ").into()),
-        ("annotations", map(&alert.annotations, ANNOTATION_UNITS, unshared)),
+        ("annotations", map(&alert.annotations, |_, value| split::shorten(value, ANNOTATION_UNITS), unshared)),
         ("summary", summary),
         ("value", annotation(&alert.annotations, &VALUES)),
         ("age", Value::from_safe_string(age)),
@@ -177,12 +181,12 @@ fn annotation(annotations: &Labels, names: &[&str]) -> Value {
     split::shorten(found.unwrap_or_default().trim(), ANNOTATION_UNITS).into()
 }
 
-fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
+fn map(labels: &Labels, short: impl Fn(&str, &str) -> String, shown: impl Fn(&str, &str) -> bool) -> Value {
     let mut shown: Vec<(&str, &str)> = labels.iter().filter(|(name, value)| shown(name, value)).collect();
     // Of many labels, the location labels stay.
     shown.sort_by_key(|(name, _)| place::rank(name));
     let shown = shown.into_iter().take(SHOWN_LABELS);
-    Value::from_object(InOrder(shown.map(|(name, value)| (name.to_owned(), split::shorten(value, units))).collect()))
+    Value::from_object(InOrder(shown.map(|(name, value)| (name.to_owned(), short(name, value))).collect()))
 }
 
 /// A map of names and values that templates see in this order.

@@ -105,7 +105,7 @@ pub fn titled(incident: &Incident, shared: &place::SharedFacts, reader: &Reader)
 }
 
 /// Longest list of labels in a line.
-const PLACE_UNITS: usize = 160;
+const PLACE_UNITS: usize = 320;
 
 /// HTML with every line in the reader's direction.
 pub fn directed(text: String, reader: &Reader) -> String {

@@ -95,6 +95,45 @@ pub fn shorten(text: &str, limit: usize) -> String {
     kept
 }
 
+/// At most `limit` units of a plain text: its begin, and the part around byte `at`, at which it differs from similar texts. Without
+/// `at`, its end: names often differ there. Each omission is an ellipsis.
+pub fn around(text: &str, limit: usize, at: Option<usize>) -> String {
+    if utf16_units(text) <= limit {
+        return text.to_owned();
+    }
+    // No room for two parts.
+    if limit < 8 {
+        return shorten(text, limit);
+    }
+    let shown: Vec<(usize, &str, usize)> =
+        text.grapheme_indices(true).map(|(from, shown)| (from, shown, utf16_units(shown))).collect();
+    let fitting = |range: &[(usize, &str, usize)], room: usize| {
+        let mut left = room;
+        range.iter().take_while(|(_, _, units)| left.checked_sub(*units).map(|rest| left = rest).is_some()).count()
+    };
+    let backwards = |end: usize, room: usize| {
+        let reversed: Vec<_> = shown[..end].iter().rev().copied().collect();
+        end - fitting(&reversed, room)
+    };
+    let share = if at.is_some() { limit / 4 } else { limit / 2 };
+    let head = fitting(&shown, share);
+    let room = limit.saturating_sub(share + 2);
+    let tail = backwards(shown.len(), room);
+    let begin = at.map_or(tail, |at| {
+        let index = shown.partition_point(|(from, _, _)| *from < at);
+        // The character that contains `at`, with some text before it.
+        backwards(index, limit / 8).min(tail)
+    });
+    if begin <= head {
+        return shorten(text, limit);
+    }
+    let end = begin + fitting(&shown[begin..], room);
+    let text_of = |range: &[(usize, &str, usize)]| range.iter().map(|(_, shown, _)| *shown).collect::<String>();
+    let (first, second) = (text_of(&shown[..head]), text_of(&shown[begin..end]));
+    let more = if end < shown.len() { "…" } else { "" };
+    format!("{}…{}{more}", first.trim_end(), second.trim())
+}
+
 /// A name from outside as plain text: one short line without direction controls.
 pub fn line(text: &str, units: usize) -> String {
     shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
@@ -160,5 +199,22 @@ mod tests {
         assert_eq!(parts, ["👨‍👩‍👧", "🇩🇪🇩🇪"]);
         assert_eq!(shorten("hello brave new world", 12), "hello brave…");
         assert_eq!(shorten("short", 5), "short");
+    }
+
+    #[test]
+    fn a_shortened_text_shows_where_it_differs() {
+        let pod = "payment-settlement-gateway-worker-deployment-7f9c8d-00042";
+        assert_eq!(around(pod, 30, None), "payment-settlem…-7f9c8d-00042");
+        assert_eq!(around("short", 5, Some(2)), "short");
+        let text = format!("{}!{}", "a".repeat(500), "b".repeat(500));
+        let shown = around(&text, 40, Some(500));
+        assert!(shown.starts_with("aaaaaaaaaa…aaaaa!bbb") && shown.ends_with("b…"), "{shown}");
+        assert!(around(&text, 40, Some(2)).starts_with("aaaaaaaaaa"));
+        for at in [None, Some(0), Some(499), Some(500), Some(1000), Some(1001), Some(usize::MAX)] {
+            for limit in [0, 1, 2, 3, 10, 40] {
+                assert!(utf16_units(&around(&text, limit, at)) <= limit.max(1), "{at:?} {limit}");
+                assert!(utf16_units(&around(&"👨‍👩‍👧".repeat(50), limit, at)) <= limit.max(1), "{at:?} {limit}");
+            }
+        }
     }
 }

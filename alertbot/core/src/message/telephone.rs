@@ -46,7 +46,8 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: SpokenLine, reader
     let entry = |incident: &Incident| {
         let place = place::short(incident, &shared, "");
         let title = super::bidi::strip(&format!("{} {place}", incident.title())).split_whitespace().collect::<Vec<_>>().join(" ");
-        let title = split::shorten(&title, SEVERAL_TITLE_UNITS);
+        // The end of the place tells incidents apart.
+        let title = split::around(&title, SEVERAL_TITLE_UNITS, None);
         sms::plain_signs(&if line.answers { format!("{title} ACK {}", incident.code) } else { title })
     };
     let entries: Vec<String> = incidents.iter().map(entry).collect();

@@ -412,6 +412,85 @@ fn distinguishing_labels_are_shown_and_the_rest_is_counted() {
     assert!(reply.contains("pod=api-01,api-02 +28"), "{reply}");
 }
 
+fn labelled(number: i64, labels: &[(&str, &str)]) -> Incident {
+    let mut incident = Incident { id: crate::incident::IncidentId(number), ..sample(0) };
+    let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    incident.alerts.values_mut().for_each(|alert| (alert.labels, alert.annotations) = (labels.clone(), Labels::default()));
+    incident
+}
+
+/// Two incidents never have the same line, wherever their labels differ: at the end of a long value, in its middle, in the fourth of
+/// many labels, or in a label of their own.
+#[test]
+fn lines_of_different_incidents_differ() {
+    let pod = |number: i64| format!("payment-settlement-gateway-worker-deployment-7f9c8d-{number:05}");
+    let path = |number: i64| format!("{}{number}{}", "x".repeat(500), "y".repeat(500));
+    let mut incidents = Vec::new();
+    for number in 1..=6 {
+        let (pod, path, shard) = (pod(number), path(number), number.to_string());
+        let zone = if number <= 4 { "a" } else { "b" };
+        incidents.push(labelled(number, &[("alertname", "Pod"), ("namespace", "live"), ("pod", &pod)]));
+        incidents.push(labelled(10 + number, &[("alertname", "Path"), ("path", &path)]));
+        incidents.push(labelled(
+            20 + number,
+            &[("alertname", "Shard"), ("namespace", zone), ("pod", zone), ("node", zone), ("shard", &shard)],
+        ));
+    }
+    let digest = markup::plain(&notice::digest(&incidents, &reader(Language::English)));
+    let places: Vec<&str> =
+        digest.lines().filter_map(|line| line.split_once('#')?.1.split_once(' ')).map(|(_, place)| place).collect();
+    let distinct: std::collections::BTreeSet<&&str> = places.iter().collect();
+    assert_eq!((places.len(), distinct.len()), (18, 18), "{digest}");
+    assert!(digest.contains("#3 pod=payment-se…rker-deployment-7f9c8d-00003 "), "{digest}");
+    for kind in [0, 1, 2] {
+        let few: Vec<Incident> = incidents.iter().skip(kind).step_by(3).take(2).cloned().collect();
+        let sms =
+            telephone::sms(&Messages::built_in(), &few, SpokenLine { answers: false, ..line(3) }, &reader(Language::English))
+                .text;
+        let (first, second) = sms.trim_start_matches("2 alerts: ").split_once("; ").unwrap();
+        assert_ne!(first, second, "{sms}");
+    }
+    // One SMS of each has no other to compare with.
+    let alone = |number: usize| {
+        telephone::sms(&Messages::built_in(), &incidents[number..=number], line(2), &reader(Language::English)).text
+    };
+    assert_ne!(alone(0), alone(3));
+    assert!(
+        telephone::sms(
+            &Messages::built_in(),
+            &[labelled(1, &[("alertname", "Paid"), ("customer", "acme")])],
+            line(1),
+            &reader(Language::English)
+        )
+        .text
+        .contains("Paid acme")
+    );
+}
+
+/// The same within one card: alerts with equal labels except one, of which the values are long.
+#[test]
+fn alerts_of_one_card_differ_where_their_labels_do() {
+    for (before, after) in [(999, 0), (500, 499), (0, 999)] {
+        let mut group = labelled(1, &[("alertname", "Path")]);
+        let alert = group.alerts.values().next().unwrap().clone();
+        group.alerts = ["a", "b", "c"]
+            .into_iter()
+            .map(|own| {
+                let path = format!("{}{own}{}", "x".repeat(before), "x".repeat(after));
+                let labels = [("alertname", "Path"), ("team", "core"), ("path", path.as_str())].into_iter().collect();
+                (own.into(), crate::incident::Tracked { labels, ..alert.clone() })
+            })
+            .collect();
+        let card = Messages::built_in().render(TemplateShape::Telegram, &group, &reader(Language::English)).text;
+        let lines: std::collections::BTreeSet<&str> = card.lines().filter(|line| line.starts_with('•')).collect();
+        assert_eq!(lines.len(), 3, "{card}");
+        let reply = notice::notice(&group, &[Happening::Reminded], &reader(Language::English), |_| None);
+        let shown = reply.split_once("path=").unwrap().1.split_once(' ').unwrap().0;
+        let (first, second) = shown.split_once(',').unwrap();
+        assert_ne!(first, second, "{reply}");
+    }
+}
+
 /// Every kind of link is completed or replaced by the configured address of its kind.
 #[test]
 fn links_lead_to_the_addresses_of_the_configuration() {

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan, civil::DateTime, tz::TimeZone};
 
-use super::schedule::{Layer, Schedule};
+use super::schedule::{CalendarShift, Layer, Schedule};
 
 /// A span during which one person, or no one, is on duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +19,17 @@ const HORIZON_DAYS: i64 = 400;
 /// Name of the person on duty.
 pub fn on_duty(schedule: &Schedule, moment: Timestamp) -> Option<&str> {
     let zone = &schedule.time_zone;
+    let covers = |shift: &&CalendarShift| shift.from <= moment && moment < shift.to;
+    if let Some(shift) = schedule.commanded.iter().rev().find(covers) {
+        return Some(&shift.person);
+    }
     let stands_in = schedule.overrides.iter().rev().find(|entry| {
         instant(zone, entry.from).is_some_and(|from| from <= moment) && instant(zone, entry.to).is_some_and(|to| moment < to)
     });
     if let Some(entry) = stands_in {
         return Some(&entry.person);
     }
-    let shift = schedule.calendar.iter().rev().find(|shift| shift.from <= moment && moment < shift.to);
+    let shift = schedule.calendar.iter().rev().find(covers);
     match shift {
         Some(shift) => Some(&shift.person),
         None => schedule.layers.iter().rev().find_map(|layer| in_layer(layer, zone, moment)),
@@ -104,7 +108,7 @@ fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
 fn next_change(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
     let zone = &schedule.time_zone;
     let overrides = schedule.overrides.iter().flat_map(|entry| [instant(zone, entry.from), instant(zone, entry.to)]).flatten();
-    let calendar = schedule.calendar.iter().flat_map(|shift| [shift.from, shift.to]);
+    let calendar = schedule.calendar.iter().chain(&schedule.commanded).flat_map(|shift| [shift.from, shift.to]);
     let layers = schedule.layers.iter().flat_map(|layer| changes(layer, zone, moment));
     overrides.chain(calendar).chain(layers).filter(|change| *change > moment).min()
 }

@@ -17,6 +17,8 @@ pub struct Schedule {
     pub calendar: Vec<CalendarShift>,
     /// Replace the calendar and all layers. If several cover a moment, the last one applies.
     pub overrides: Vec<Override>,
+    /// Overrides set by command. They replace everything else. They are moments, because a local time may occur twice.
+    pub commanded: Vec<CalendarShift>,
     /// Whether hours with no person on duty are allowed. Otherwise `check` rejects them.
     pub gaps: bool,
     /// Chats that announce handovers.

@@ -22,6 +22,7 @@ fn layer(people: &[&str], starts: &str, turn_hours: u32) -> Layer {
 
 fn schedule(zone: &str, layers: Vec<Layer>) -> Schedule {
     Schedule {
+        commanded: Vec::new(),
         line: 1,
         gaps: false,
         name: "primary".into(),
@@ -204,4 +205,25 @@ proptest! {
         parts.extend(handovers(&schedule, middle, to));
         prop_assert_eq!(parts, handovers(&schedule, from, to));
     }
+}
+
+/// Set in the hour that comes twice: moments, not local times, so that it neither begins nor ends an hour early.
+#[test]
+fn an_override_by_command_counts_in_the_hour_that_comes_twice() {
+    let mut schedule = schedule("Europe/Berlin", vec![layer(&["ada"], "2026-10-01T00:00", 168)]);
+    let shift = |from: &str, to: &str| CalendarShift { person: "grace".into(), from: at(from), to: at(to) };
+    schedule.commanded = vec![shift("2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z")];
+    for (moment, expected) in [
+        ("2026-10-25T00:29:59Z", "ada"),
+        ("2026-10-25T00:30:00Z", "grace"),
+        ("2026-10-25T01:29:59Z", "grace"),
+        ("2026-10-25T01:30:00Z", "ada"),
+    ] {
+        assert_eq!(on_duty(&schedule, at(moment)), Some(expected), "{moment}");
+    }
+    assert_eq!(next_after(&schedule, at("2026-10-25T00:40:00Z")), Some((at("2026-10-25T01:30:00Z"), "ada")));
+    // It replaces an override of the configuration.
+    schedule.overrides =
+        vec![Override { person: "edsger".into(), from: local("2026-10-25T00:00"), to: local("2026-10-26T00:00") }];
+    assert_eq!(on_duty(&schedule, at("2026-10-25T01:00:00Z")), Some("grace"));
 }

@@ -40,9 +40,10 @@ impl World {
             true => json!({"chat": self.json(&there)["chat"], "message_id": message, "date": 0}),
             false => self.json(&there),
         };
-        let query = json!({
-            "id": id, "from": self.person(user), "message": shown, "chat_instance": chat.to_string(), "data": data,
-        });
+        let mut query = json!({"id": id, "from": self.person(user), "chat_instance": chat.to_string(), "data": data});
+        if !self.unnamed.contains(&(chat, message)) {
+            query["message"] = shown;
+        }
         if self.callbacks.len() >= CALLBACKS_KEPT {
             self.callbacks.remove(0);
         }
@@ -58,6 +59,13 @@ impl World {
     pub fn age(&mut self, chat: i64, message: i64) -> Result<(), MethodError> {
         self.chat_mut(chat)?.message(message).ok_or_else(|| MethodError::bad_request("message not found"))?;
         self.inaccessible.insert((chat, message));
+        Ok(())
+    }
+
+    /// Presses on this message do not name it.
+    pub fn unname(&mut self, chat: i64, message: i64) -> Result<(), MethodError> {
+        self.chat_mut(chat)?.message(message).ok_or_else(|| MethodError::bad_request("message not found"))?;
+        self.unnamed.insert((chat, message));
         Ok(())
     }
 

@@ -41,6 +41,8 @@ pub struct World {
     files: Vec<(String, Bytes)>,
     /// Messages of which Telegram says nothing but where they are (`InaccessibleMessage`): chat and number.
     inaccessible: std::collections::BTreeSet<(i64, i64)>,
+    /// Messages that a press does not name at all: the field is optional.
+    unnamed: std::collections::BTreeSet<(i64, i64)>,
     pub faults: InjectedFaults,
     pub limits: TelegramLimits,
     pub usage: Usage,
@@ -58,6 +60,7 @@ impl World {
             callbacks: Vec::new(),
             files: Vec::new(),
             inaccessible: std::collections::BTreeSet::new(),
+            unnamed: std::collections::BTreeSet::new(),
             faults: InjectedFaults::default(),
             limits: seed.limits,
             usage: Usage::default(),

@@ -2,7 +2,7 @@
 //! A preset provides missing settings.
 //!
 //! A callback is a query, a form or JSON: `reference` (or `id`, `messageid`, `message-id`) with `status`; or `from` (or `msisdn`)
-//! with `text` (or `message`).
+//! with `text` (or `message`). It may contain several of them.
 
 use std::collections::BTreeMap;
 
@@ -228,6 +228,23 @@ fn find<'a>(json: &'a serde_json::Value, pointer: &str) -> Option<&'a serde_json
     })
 }
 
+/// A report, or a message of a person. States are those of providers and of SMPP 3.4, appendix B.
+fn one(fields: &Fields) -> Result<Callback, CallbackFault> {
+    if let Some(status) = fields.any(&["status"]) {
+        let reference = fields.needed(REFERENCE)?.to_owned();
+        let report = match status.to_lowercase().as_str() {
+            "delivered" | "delivery" | "delivrd" | "arrived" | "ok" => DeliveryReport::Arrived,
+            "failed" | "undelivered" | "undeliverable" | "undeliv" | "expired" | "rejected" | "rejectd" | "deleted"
+            | "unreachable" => DeliveryReport::Failed { reason: status.to_owned() },
+            _ => DeliveryReport::Underway,
+        };
+        return Ok(Callback::Delivery { reference, report });
+    }
+    let from = fields.needed(FROM)?;
+    let from = format!("+{}", from.trim_start_matches('+').trim_start_matches("00"));
+    Ok(Callback::Message { from, text: fields.needed(TEXT)?.to_owned() })
+}
+
 impl Phone for GenericProvider {
     fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
@@ -257,20 +274,6 @@ impl Phone for GenericProvider {
     }
 
     fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault> {
-        let fields = Fields::read(request)?;
-        if let Some(status) = fields.any(&["status"]) {
-            let reference = fields.needed(REFERENCE)?.to_owned();
-            let report = match status.to_lowercase().as_str() {
-                "delivered" | "delivery" | "arrived" | "ok" => DeliveryReport::Arrived,
-                "failed" | "undelivered" | "expired" | "rejected" | "deleted" | "unreachable" => {
-                    DeliveryReport::Failed { reason: status.to_owned() }
-                }
-                _ => DeliveryReport::Underway,
-            };
-            return Ok(vec![Callback::Delivery { reference, report }]);
-        }
-        let from = fields.needed(FROM)?;
-        let from = format!("+{}", from.trim_start_matches('+').trim_start_matches("00"));
-        Ok(vec![Callback::Message { from, text: fields.needed(TEXT)?.to_owned() }])
+        Fields::read_all(request)?.iter().map(one).collect()
     }
 }

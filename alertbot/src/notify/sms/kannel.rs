@@ -79,7 +79,7 @@ impl Phone for Kannel {
     }
 
     fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault> {
-        let body = form(request)?;
+        let body = form(request);
         let all: Vec<_> = pairs(&request.query).chain(pairs(&body)).collect();
         let named = |name: &str| all.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
         let missing = |name: &str| CallbackFault::Malformed(format!("missing {name}"));

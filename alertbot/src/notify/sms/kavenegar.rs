@@ -23,7 +23,8 @@ const TOO_MANY: [i64; 2] = [429, 451];
 /// The period is not documented.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Limits of tokens of `verify/lookup`: no space in `token`, five in `token10`, eight in `token20`, and 100 characters in each.
+/// Limits of tokens of `verify/lookup`: no space in `token`, five in `token10`, eight in `token20`, and 100 characters in each. A
+/// token with an underscore, a line break or a control character is answered 431.
 const TOKEN_CHARACTERS: usize = 100;
 const TOKEN10_WORDS: usize = 6;
 const TOKEN20_WORDS: usize = 9;
@@ -85,6 +86,8 @@ impl Kavenegar {
 /// Splits a text into the tokens of a template. Its last word (the reply code) is `token`, the others fill `token20` and
 /// `token10`. The rest is cut.
 fn tokens(text: &str) -> Vec<(&'static str, String)> {
+    let text: String = text.chars().filter(|character| !character.is_control() || character.is_whitespace()).collect();
+    let text = text.replace('_', "-");
     let mut words: Vec<&str> = text.split_whitespace().collect();
     let last = words.pop().unwrap_or("-");
     let cut = |text: String| text.chars().take(TOKEN_CHARACTERS).collect::<String>();
@@ -126,6 +129,22 @@ fn number(receptor: &str) -> String {
     }
 }
 
+/// A report, or a message of a person.
+fn one(fields: &Fields) -> Result<Callback, CallbackFault> {
+    if let Some(from) = fields.any(&["from"]) {
+        return Ok(Callback::Message { from: number(from), text: fields.needed(&["message"])?.to_owned() });
+    }
+    let reference = fields.needed(&["messageid"])?.to_owned();
+    let report = match fields.needed(&["status"])? {
+        "10" => DeliveryReport::Arrived,
+        status @ ("6" | "11" | "13" | "14" | "100") => {
+            DeliveryReport::Failed { reason: format!("Kavenegar delivery status {status}") }
+        }
+        _ => DeliveryReport::Underway,
+    };
+    Ok(Callback::Delivery { reference, report })
+}
+
 impl Phone for Kavenegar {
     fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, DeliveryOutcome> {
         Box::pin(self.send_one(call))
@@ -136,19 +155,7 @@ impl Phone for Kavenegar {
     }
 
     fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault> {
-        let fields = Fields::read(request)?;
-        if let Some(from) = fields.any(&["from"]) {
-            return Ok(vec![Callback::Message { from: number(from), text: fields.needed(&["message"])?.to_owned() }]);
-        }
-        let reference = fields.needed(&["messageid"])?.to_owned();
-        let report = match fields.needed(&["status"])? {
-            "10" => DeliveryReport::Arrived,
-            status @ ("6" | "11" | "13" | "14" | "100") => {
-                DeliveryReport::Failed { reason: format!("Kavenegar delivery status {status}") }
-            }
-            _ => DeliveryReport::Underway,
-        };
-        Ok(vec![Callback::Delivery { reference, report }])
+        Fields::read_all(request)?.iter().map(one).collect()
     }
 }
 
@@ -163,6 +170,9 @@ mod tests {
         let words = |name: &str| tokens.iter().find(|(known, _)| *known == name).unwrap().1.as_str();
         assert_eq!(words("token20"), "CRITICAL DiskFull db-1: The disk of db-1 is 97");
         assert_eq!((words("token10"), words("token")), ("% full and fills up fast", "4711"));
+        let underscores = super::tokens("CRITICAL node_exporter_down pod_1\nis down\u{7f} ACK_1 47_11");
+        assert_eq!(underscores[0].1, "CRITICAL node-exporter-down pod-1 is down ACK-1");
+        assert_eq!(underscores[2].1, "47-11");
         assert_eq!(super::tokens("").iter().map(|(_, token)| token.as_str()).collect::<Vec<_>>(), ["-", "-", "-"]);
         assert!(super::tokens(&"ک".repeat(500)).iter().all(|(_, token)| token.chars().count() <= TOKEN_CHARACTERS));
     }

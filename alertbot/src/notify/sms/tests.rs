@@ -504,3 +504,61 @@ fn other_providers_reports_and_replies_are_parsed() {
     assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V2", "text": "ACK 1234"}"#).unwrap(), message("+49151", "ACK 1234"));
     assert!(matches!(read("{"), Err(CallbackFault::Malformed(_))));
 }
+
+/// One call may contain several reports, in every format and spelling of its type.
+#[test]
+fn several_reports_in_one_callback_are_all_read() {
+    let (kavenegar, vonage) = (kavenegar("http://127.0.0.1:9"), preset("http://127.0.0.1:9", Preset::Vonage));
+    let both = [report("8", DeliveryReport::Arrived), report("9", failed("Kavenegar delivery status 11"))].concat();
+    let json = r#"[{"messageid": 8, "status": 10}, {"messageid": "9", "status": "11"}]"#;
+    for (query, body, kind) in [
+        ("messageid=8&status=10&messageid=9&status=11", "", ""),
+        ("", "messageid[]=8&status[]=10&messageid[]=9&status[]=11\r\n", "application/x-www-form-urlencoded"),
+        ("", json, "Application/JSON; charset=UTF-8"),
+        ("", json, "text/json"),
+        ("", json, ""),
+        (
+            "",
+            r#"{"return": {"status": 200}, "entries": [{"messageid": 8, "status": 10}, {"messageid": 9, "status": 11}]}"#,
+            "application/json",
+        ),
+        (
+            "token=x",
+            "\u{feff}[{\"messageid\": 8, \"status\": 10}, {\"messageid\": 9, \"status\": 11}]",
+            "application/problem+json",
+        ),
+    ] {
+        let headers: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
+        assert_eq!(kavenegar.callback(&called_back(query, body, headers)).as_ref(), Ok(&both), "{query} {body} {kind}");
+    }
+    // A GET with a type and without a body.
+    let headers = [("content-type", "application/json")];
+    assert_eq!(
+        kavenegar.callback(&called_back("messageid=8&status=10", "", &headers)).unwrap(),
+        report("8", DeliveryReport::Arrived)
+    );
+    let nested = r#"{"results": [{"messageId": "V1", "status": {"groupId": 3, "groupName": "DELIVERED"}}, {"messageId": "V2", "status": {"name": "EXPIRED"}}]}"#;
+    let expected = [report("V1", DeliveryReport::Arrived), report("V2", failed("EXPIRED"))].concat();
+    assert_eq!(vonage.callback(&called_back("", nested, &headers)).unwrap(), expected);
+    assert_eq!(vonage.callback(&called_back("id=1&status=DELIVRD", "", &[])).unwrap(), report("1", DeliveryReport::Arrived));
+    assert_eq!(vonage.callback(&called_back("id=1&status=UNDELIV", "", &[])).unwrap(), report("1", failed("UNDELIV")));
+    for body in ["[]", "[1]", "7"] {
+        assert!(matches!(vonage.callback(&called_back("", body, &headers)), Err(CallbackFault::Malformed(_))), "{body}");
+    }
+}
+
+/// Windows-1256 in a reply: the code is ASCII, and the rest is not needed.
+#[test]
+fn a_reply_that_is_not_utf8_keeps_its_code() {
+    let kavenegar = kavenegar("http://127.0.0.1:9");
+    for (body, kind) in [
+        (&b"from=09121234567&message=ACK 1234 \xd3\xe1\xc7\xe3"[..], "application/x-www-form-urlencoded"),
+        (&b"{\"from\": \"09121234567\", \"message\": \"ACK 1234 \xd3\xe1\"}"[..], "application/json"),
+    ] {
+        let mut request = called_back("", "", &[("content-type", kind)]);
+        request.body = body.to_vec();
+        let read = kavenegar.callback(&request).unwrap();
+        let [Callback::Message { from, text }] = read.as_slice() else { panic!("{read:?}") };
+        assert!(from == "+989121234567" && text.starts_with("ACK 1234 "), "{text}");
+    }
+}
