@@ -78,7 +78,8 @@ const WORKING: LegNames = LegNames {
     price: "workingPrice",
     stop: ["workingStopPrice", "workingTrailingDelta"],
     time_in_force: "workingTimeInForce",
-    unsupported: ["workingIcebergQty", "workingTrailingDelta", "workingStrategyId", "workingStrategyType"],
+    iceberg: "workingIcebergQty",
+    unsupported: ["workingTrailingDelta", "workingStrategyId", "workingStrategyType"],
     peg_prefix: "workingPeg",
 };
 
@@ -88,7 +89,8 @@ const PENDING: LegNames = LegNames {
     price: "pendingPrice",
     stop: ["pendingStopPrice", "pendingTrailingDelta"],
     time_in_force: "pendingTimeInForce",
-    unsupported: ["pendingIcebergQty", "pendingTrailingDelta", "pendingStrategyId", "pendingStrategyType"],
+    iceberg: "pendingIcebergQty",
+    unsupported: ["pendingTrailingDelta", "pendingStrategyId", "pendingStrategyType"],
     peg_prefix: "pendingPeg",
 };
 
@@ -98,7 +100,8 @@ const PENDING_ABOVE: LegNames = LegNames {
     price: "pendingAbovePrice",
     stop: ["pendingAboveStopPrice", "pendingAboveTrailingDelta"],
     time_in_force: "pendingAboveTimeInForce",
-    unsupported: ["pendingAboveIcebergQty", "pendingAboveTrailingDelta", "pendingAboveStrategyId", "pendingAboveStrategyType"],
+    iceberg: "pendingAboveIcebergQty",
+    unsupported: ["pendingAboveTrailingDelta", "pendingAboveStrategyId", "pendingAboveStrategyType"],
     peg_prefix: "pendingAbovePeg",
 };
 
@@ -108,7 +111,8 @@ const PENDING_BELOW: LegNames = LegNames {
     price: "pendingBelowPrice",
     stop: ["pendingBelowStopPrice", "pendingBelowTrailingDelta"],
     time_in_force: "pendingBelowTimeInForce",
-    unsupported: ["pendingBelowIcebergQty", "pendingBelowTrailingDelta", "pendingBelowStrategyId", "pendingBelowStrategyType"],
+    iceberg: "pendingBelowIcebergQty",
+    unsupported: ["pendingBelowTrailingDelta", "pendingBelowStrategyId", "pendingBelowStrategyType"],
     peg_prefix: "pendingBelowPeg",
 };
 
@@ -117,7 +121,7 @@ pub async fn place_oto(app: &App, call: &Call<'_>) -> EndpointResult {
     let list = ListRequest::read(app, call)?;
     let (side, quantity) = pending_terms(&call.parameters)?;
     let kind = new_order::order_type(&call.parameters, PENDING.kind)?;
-    let pending = list.order(side, quantity, leg(&call.parameters, kind, &PENDING)?);
+    let pending = list.order(side, quantity, leg(app, &call.parameters, kind, &PENDING)?);
     submit(app, call, list, PendingOrders::One(pending)).await
 }
 
@@ -128,8 +132,8 @@ pub async fn place_otoco(app: &App, call: &Call<'_>) -> EndpointResult {
     let (side, quantity) = pending_terms(parameters)?;
     let kinds = [new_order::order_type(parameters, PENDING_ABOVE.kind)?, new_order::order_type(parameters, PENDING_BELOW.kind)?];
     check_types(side, kinds)?;
-    let above = list.order(side, quantity, leg(parameters, kinds[0], &PENDING_ABOVE)?);
-    let below = list.order(side, quantity, leg(parameters, kinds[1], &PENDING_BELOW)?);
+    let above = list.order(side, quantity, leg(app, parameters, kinds[0], &PENDING_ABOVE)?);
+    let below = list.order(side, quantity, leg(app, parameters, kinds[1], &PENDING_BELOW)?);
     submit(app, call, list, PendingOrders::Pair { above, below }).await
 }
 
@@ -151,7 +155,7 @@ impl ListRequest {
         }
         let side = new_order::side_of(parameters, "workingSide")?;
         let quantity = mandatory_decimal(parameters, "workingQuantity")?;
-        let working = (side, quantity, leg(parameters, kind, &WORKING)?);
+        let working = (side, quantity, leg(app, parameters, kind, &WORKING)?);
         Ok(Self { account: call.account()?, market, stp: new_order::stp(app, parameters)?, working })
     }
 
@@ -167,6 +171,7 @@ impl ListRequest {
             stop_price: leg.stop_price,
             quantity,
             quote_order_quantity: 0,
+            iceberg: leg.iceberg,
             client_id: leg.client_id,
         }
     }

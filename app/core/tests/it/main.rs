@@ -5,6 +5,7 @@ mod cascade;
 mod decrement;
 mod forwarded;
 mod golden;
+mod iceberg;
 mod limits;
 mod naive;
 mod order_count;
