@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[repr(Rust, packed(8))]
 pub(crate) struct BookLevel {
     pub chain: OrderChain,
-    /// Sum of the remaining quantities; wide, because many orders of the largest size may be at one price.
+    /// Sum of the visible quantities; wide, because many orders of the largest size may be at one price.
     pub quantity: Amount,
 }
 
@@ -108,6 +108,8 @@ pub(crate) struct Book {
     /// Waiting orders by stop price: triggered by a trade at or above it, or at or below it.
     pub above: WaitingOrders,
     pub below: WaitingOrders,
+    /// Sum of the parts of iceberg orders that a level does not show; only levels that have such parts.
+    hidden: BTreeMap<(Side, Price), Amount>,
     /// Orders that wait for the working order of their list.
     pub pending: BTreeMap<OrderId, Slot>,
     /// Triggered orders, and pending orders whose working order is filled, that wait for their turn, in order of arrival.
@@ -148,6 +150,7 @@ impl Default for Book {
             levels: Default::default(),
             above: WaitingOrders::default(),
             below: WaitingOrders::default(),
+            hidden: BTreeMap::new(),
             pending: BTreeMap::new(),
             queue: OrderChain::EMPTY,
             queued: 0,
@@ -195,11 +198,38 @@ impl Book {
         self.best(side.opposite()).is_some_and(|(best, _)| rank(side, best) <= rank(side, price))
     }
 
+    /// Quantity at one price that iceberg orders do not show.
+    #[inline]
+    pub fn hidden_at(&self, side: Side, price: Price) -> Amount {
+        if self.hidden.is_empty() { 0 } else { self.hidden.get(&(side, price)).copied().unwrap_or(0) }
+    }
+
+    fn add_hidden(&mut self, side: Side, price: Price, change: Amount) {
+        if change == 0 {
+            return;
+        }
+        let sum = self.hidden.entry((side, price)).or_default();
+        *sum += change;
+        if *sum == 0 {
+            self.hidden.remove(&(side, price));
+        }
+    }
+
+    /// An iceberg order shows its first part; one that was read from a snapshot shows the same rest of a part as before.
     pub fn rest(&mut self, orders: &mut Orders, slot: Slot) {
+        let order = orders.get_mut(slot);
+        if order.iceberg > 0 {
+            if order.shown == 0 {
+                order.shown = order.iceberg.min(order.remaining());
+            }
+            let Order { side, price, .. } = *order;
+            let hidden = Amount::from(order.remaining() - order.shown);
+            self.add_hidden(side, price, hidden);
+        }
         let order = orders.get(slot);
-        let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
+        let (side, price, visible) = (order.side, order.price, Amount::from(order.visible()));
         let level = self.levels[side as usize].prepare(rank(side, price));
-        level.quantity += remaining;
+        level.quantity += visible;
         orders.push_back(&mut level.chain, slot, ChainLink::Level);
         orders.set_resting(slot, true);
     }
@@ -212,13 +242,47 @@ impl Book {
         }
     }
 
-    /// Removes an order with its `remaining` quantity from the book.
+    /// The remainder of a resting order decreased, and of an iceberg order `visible` is still shown. An iceberg order that shows
+    /// nothing any longer shows its next part, behind the other orders at its price. `lost` is the decrease.
+    pub fn shrink(&mut self, orders: &mut Orders, slot: Slot, lost: Quantity, visible: Quantity) {
+        let order = orders.get_mut(slot);
+        let Order { side, price, iceberg, shown, .. } = *order;
+        if iceberg == 0 {
+            return self.reduce(side, price, lost);
+        }
+        order.shown = visible;
+        let left = order.remaining();
+        self.add_hidden(side, price, Amount::from(shown - visible - lost));
+        self.reduce(side, price, shown - visible);
+        if visible == 0 && left > 0 {
+            self.refill(orders, slot);
+        }
+    }
+
+    /// An iceberg order shows its next part. Constant cost, apart from the search of its level.
+    fn refill(&mut self, orders: &mut Orders, slot: Slot) {
+        let order = orders.get_mut(slot);
+        order.shown = order.iceberg.min(order.remaining());
+        let Order { side, price, shown, .. } = *order;
+        self.add_hidden(side, price, -Amount::from(shown));
+        if let Some((_, level)) = self.levels[side as usize].find(rank(side, price)) {
+            level.quantity += Amount::from(shown);
+            let mut chain = level.chain;
+            orders.unlink(&mut chain, slot, ChainLink::Level);
+            orders.push_back(&mut chain, slot, ChainLink::Level);
+            level.chain = chain;
+        }
+    }
+
+    /// Removes an order with its remaining quantity from the book.
     pub fn remove(&mut self, orders: &mut Orders, slot: Slot) {
         let order = orders.get(slot);
-        let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
+        let (side, price, visible) = (order.side, order.price, Amount::from(order.visible()));
+        let hidden = Amount::from(order.remaining()) - visible;
+        self.add_hidden(side, price, -hidden);
         let levels = &mut self.levels[side as usize];
         let Some((at, level)) = levels.find(rank(side, price)) else { return };
-        level.quantity -= remaining;
+        level.quantity -= visible;
         orders.unlink(&mut level.chain, slot, ChainLink::Level);
         orders.set_resting(slot, false);
         if level.chain == OrderChain::EMPTY {

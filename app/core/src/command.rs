@@ -29,6 +29,8 @@ pub struct NewOrder {
     pub quantity: Quantity,
     /// 0 unless a MARKET order specifies the quote amount to spend or receive.
     pub quote_order_quantity: Amount,
+    /// 0: not an iceberg order. Feature level 6.
+    pub iceberg: Quantity,
     pub client_id: ClientId,
 }
 
@@ -77,7 +79,15 @@ pub struct OcoLeg {
     pub price: Price,
     pub stop_price: Price,
     pub time_in_force: TimeInForce,
+    /// 0: not an iceberg order. Feature level 6.
+    pub iceberg: Quantity,
     pub client_id: ClientId,
+}
+
+/// The properties of an order that need feature level 6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extras {
+    pub iceberg: Quantity,
 }
 
 /// One-cancels-the-other. The caller checks types (-1158 ... -1199), the decision checks prices.
@@ -188,7 +198,8 @@ pub enum AdminAction {
     SetFeatureLevel {
         level: u32,
     },
-    /// Filters of positions and order lists of one market. Feature level 5.
+    /// Filters of positions, order lists, iceberg orders and amendments of one market. Feature level 5; of iceberg orders and
+    /// amendments 6.
     SetMarketLimits {
         market: MarketId,
         limits: MarketLimits,
@@ -290,6 +301,39 @@ impl Command {
             Self::PlaceOto(new) => Some(new.working.market),
             _ => None,
         }
+    }
+
+    /// The extras of each order that the command may place, in a fixed order.
+    pub fn extras(&self) -> SmallVec<[Extras; 3]> {
+        let of = |order: &NewOrder| Extras { iceberg: order.iceberg };
+        match self {
+            Self::Place(new) | Self::CancelReplace { new, .. } => SmallVec::from_iter([of(new)]),
+            Self::PlaceOco(new) => [&new.above, &new.below].into_iter().map(|leg| Extras { iceberg: leg.iceberg }).collect(),
+            Self::PlaceOto(new) => std::iter::once(&new.working).chain(new.pending.orders()).map(of).collect(),
+            _ => SmallVec::new(),
+        }
+    }
+
+    /// Sets what [`Self::extras`] returns. False: the command places another number of orders.
+    pub fn set_extras(&mut self, extras: &[Extras]) -> bool {
+        let set = |order: &mut NewOrder, extras: &Extras| order.iceberg = extras.iceberg;
+        match (self, extras) {
+            (Self::Place(new) | Self::CancelReplace { new, .. }, [one]) => set(new, one),
+            (Self::PlaceOco(new), [above, below]) => (new.above.iceberg, new.below.iceberg) = (above.iceberg, below.iceberg),
+            (Self::PlaceOto(new), [working, pending @ ..]) => {
+                set(&mut new.working, working);
+                match (&mut new.pending, pending) {
+                    (PendingOrders::One(order), [one]) => set(order, one),
+                    (PendingOrders::Pair { above, below }, [one, other]) => {
+                        set(above, one);
+                        set(below, other);
+                    }
+                    _ => return false,
+                }
+            }
+            (_, extras) => return extras.is_empty(),
+        }
+        true
     }
 
     /// A name from a bounded set, for metrics and logs.

@@ -101,6 +101,8 @@ pub struct ExtendedOrder {
     pub placed: OrderPlaced,
     /// Waits until the working order of its list is filled: nothing is locked for it before.
     pub pending: bool,
+    /// Level 6. 0: not an iceberg order.
+    pub iceberg: Quantity,
 }
 
 // The large variant is the most frequent one; boxing it would cost an allocation per order.
@@ -258,12 +260,12 @@ pub enum Event {
         hold: Amount,
         rests: bool,
     },
-    /// Level 5.
+    /// Level 5; level 6 if it sets a filter of that level.
     MarketLimitsSet {
         market: MarketId,
         limits: MarketLimits,
     },
-    /// Level 5.
+    /// Level 5; level 6 if it sets a filter of that level.
     ExchangeLimitsSet(ExchangeLimits),
     /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
     /// before it.
@@ -278,7 +280,8 @@ pub enum Event {
 /// - 4: kinds 41 and 42, the self-trade prevention mode DECREMENT. Orders can be amended.
 /// - 5: kinds 43 to 47, the expiry reasons OTO_PHASE_ONE_EXPIRED and REJECTED. Lists of the types OTO and OTOCO, filters of positions and
 ///   of counts over all markets.
-pub const FEATURE_LEVEL: u32 = 5;
+/// - 6: kinds 48 and 49, iceberg orders and their filters, the number of amendments per market.
+pub const FEATURE_LEVEL: u32 = 6;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
 /// The level from which orders can be amended.
@@ -289,6 +292,8 @@ pub const DECREMENT_LEVEL: u32 = 4;
 pub const OTO_LEVEL: u32 = 5;
 /// The level from which an operator may set filters of positions, order lists and all markets.
 pub const LIMITS_LEVEL: u32 = 5;
+/// The level from which an order may be an iceberg order.
+pub const ICEBERG_LEVEL: u32 = 6;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -312,13 +317,14 @@ impl Event {
     }
 
     /// The feature level that a reader needs for this event.
-    pub const fn level(&self) -> u32 {
+    pub fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::ExtendedOrderPlaced(order) if order.iceberg > 0 => 6,
+            Self::MarketLimitsSet { limits, .. } => limits.level(),
+            Self::ExchangeLimitsSet(limits) => limits.level(),
             Self::ExtendedOrderPlaced(_)
             | Self::OtoPlaced { .. }
-            | Self::MarketLimitsSet { .. }
-            | Self::ExchangeLimitsSet(_)
             | Self::PendingActivated { .. }
             | Self::OrderClosed { reason: ExpiryReason::OtoPhaseOneExpired | ExpiryReason::Rejected, .. } => 5,
             Self::OrderAmended { .. }

@@ -40,7 +40,7 @@ pub(crate) fn decode_refusal_option(r: &mut ByteDecoder<'_>) -> Result<Option<Re
 }
 
 /// Filters by code, from [`FILTER_CODE`] on.
-const FILTERS: [Filter; 13] = [
+const FILTERS: [Filter; 16] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -54,11 +54,14 @@ const FILTERS: [Filter; 13] = [
     Filter::ExchangeMaxNumOrders,
     Filter::ExchangeMaxNumAlgoOrders,
     Filter::ExchangeMaxNumOrderLists,
+    Filter::IcebergParts,
+    Filter::MaxNumIcebergOrders,
+    Filter::ExchangeMaxNumIcebergOrders,
 ];
 const FILTER_CODE: u8 = 64;
 const INVALID_CODE: u8 = 32;
 /// Refusals without a field, by code from 1 on.
-const PLAIN: [Refusal; 25] = [
+const PLAIN: [Refusal; 27] = [
     Refusal::UnknownSymbol,
     Refusal::UnknownAccount,
     Refusal::UnknownAsset,
@@ -84,6 +87,8 @@ const PLAIN: [Refusal; 25] = [
     Refusal::AmendBelowExecuted,
     Refusal::StpNotAllowed,
     Refusal::OtoNotSupported,
+    Refusal::IcebergNotSupported,
+    Refusal::IcebergExceedsQuantity,
 ];
 
 impl Refusal {
@@ -254,8 +259,8 @@ mod tests {
             assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
         }
         let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
-        assert_eq!(texts.len(), 39, "the tables name each refusal once: a new one needs a code at the end of its table");
-        for code in [0, 26, 31, 33, 77, 255] {
+        assert_eq!(texts.len(), 44, "the tables name each refusal once: a new one needs a code at the end of its table");
+        for code in [0, 28, 31, 33, 80, 255] {
             assert!(Refusal::decode(&mut ByteDecoder::new(&[code])).is_err(), "{code}");
         }
     }

@@ -278,9 +278,6 @@ pub struct Commission {
 /// Highest commission rate: 10 %.
 pub const COMMISSION_MAX: Rate = SCALE / 10;
 
-/// Amendments of one order (MAX_NUM_ORDER_AMENDS), for every market.
-pub const MAX_ORDER_AMENDS: u32 = 10;
-
 /// A market without its orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Market {

@@ -216,6 +216,10 @@ pub struct Order {
     pub prevented_match: u64,
     /// `quoteOrderQty` as sent, else 0.
     pub quote_order_quantity: Amount,
+    /// `icebergQty`: the part of the remainder that the book shows at a time. 0: the whole remainder. Feature level 6.
+    pub iceberg: Quantity,
+    /// Of an iceberg order on the book: the rest of the part that is shown now.
+    pub shown: Quantity,
     pub executed_quote: Amount,
     /// The amount still locked for it: quote asset for a buy, base asset for a sell.
     pub hold: Amount,
@@ -232,6 +236,12 @@ impl Order {
     /// Quantity that can still trade.
     pub fn remaining(&self) -> Quantity {
         self.quantity - self.executed - self.prevented
+    }
+
+    /// Quantity that a taker can match before the order's place in the queue changes.
+    #[inline]
+    pub fn visible(&self) -> Quantity {
+        if self.iceberg == 0 { self.remaining() } else { self.shown }
     }
 }
 

@@ -72,6 +72,8 @@ impl Node {
             prevented: 0,
             prevented_match: 0,
             quote_order_quantity: 0,
+            iceberg: 0,
+            shown: 0,
             executed_quote: 0,
             hold: 0,
             list: 0,

@@ -22,6 +22,9 @@ pub enum Filter {
     ExchangeMaxNumOrders,
     ExchangeMaxNumAlgoOrders,
     ExchangeMaxNumOrderLists,
+    IcebergParts,
+    MaxNumIcebergOrders,
+    ExchangeMaxNumIcebergOrders,
 }
 
 impl Filter {
@@ -40,6 +43,9 @@ impl Filter {
             Self::ExchangeMaxNumAlgoOrders => "EXCHANGE_MAX_NUM_ALGO_ORDERS",
             Self::ExchangeMaxNumOrderLists => "EXCHANGE_MAX_NUM_ORDER_LISTS",
             Self::MaxNumOrderAmends => "MAX_NUM_ORDER_AMENDS",
+            Self::IcebergParts => "ICEBERG_PARTS",
+            Self::MaxNumIcebergOrders => "MAX_NUM_ICEBERG_ORDERS",
+            Self::ExchangeMaxNumIcebergOrders => "EXCHANGE_MAX_NUM_ICEBERG_ORDERS",
         }
     }
 }
@@ -89,6 +95,10 @@ pub enum Refusal {
     AmendBelowExecuted,
     /// The feature level does not have lists with pending orders yet.
     OtoNotSupported,
+    /// The feature level does not have iceberg orders yet.
+    IcebergNotSupported,
+    /// `icebergQty` is not less than `quantity`.
+    IcebergExceedsQuantity,
     /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
@@ -140,6 +150,8 @@ impl fmt::Display for Refusal {
             Self::AmendChangesNothing => "The requested action would change no state; rejecting",
             Self::AmendBelowExecuted => "Order amend (quantity not above the executed quantity) is not supported.",
             Self::OtoNotSupported => "OTO orders are not supported for this symbol.",
+            Self::IcebergNotSupported => "Iceberg orders are not supported for this symbol.",
+            Self::IcebergExceedsQuantity => "IcebergQty exceeds QTY.",
             Self::Invalid(text) => text,
         })
     }

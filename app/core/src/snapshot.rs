@@ -5,21 +5,22 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::command::AccountRights;
-use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, OTO_LEVEL};
+use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, ICEBERG_LEVEL, OTO_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::limits::{ExchangeLimits, MarketLimits};
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
 use crate::order::{Contingency, ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::order_count::OrderCount;
-use crate::orders::{ChainLink, NONE};
+use crate::orders::{ChainLink, NONE, Slot};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Versions 2 to 5 add the fields of feature levels 2 to 5. A state of a lower level is written in its
+/// Newest version of these bytes. Versions 2 to 6 add the fields of feature levels 2 to 6. A state of a lower level is written in its
 /// version, which an earlier release reads.
-pub const SNAPSHOT_FORMAT: u8 = 5;
+pub const SNAPSHOT_FORMAT: u8 = 6;
+const FIFTH_FORMAT: u8 = 5;
 const FOURTH_FORMAT: u8 = 4;
 const THIRD_FORMAT: u8 = 3;
 const SECOND_FORMAT: u8 = 2;
@@ -33,11 +34,13 @@ impl State {
         let counts = self.feature_level >= FORWARDING_LEVEL;
         let amends = self.feature_level >= AMENDMENT_LEVEL;
         let pends = self.feature_level >= OTO_LEVEL;
-        w.u8(match (first, counts, amends, pends) {
-            (true, ..) => FIRST_FORMAT,
-            (_, false, ..) => SECOND_FORMAT,
-            (_, _, false, _) => THIRD_FORMAT,
-            (.., false) => FOURTH_FORMAT,
+        let extends = self.feature_level >= ICEBERG_LEVEL;
+        w.u8(match self.feature_level {
+            ..=FIRST_FEATURE_LEVEL => FIRST_FORMAT,
+            2 => SECOND_FORMAT,
+            FORWARDING_LEVEL => THIRD_FORMAT,
+            AMENDMENT_LEVEL => FOURTH_FORMAT,
+            OTO_LEVEL => FIFTH_FORMAT,
             _ => SNAPSHOT_FORMAT,
         });
         if !first {
@@ -97,7 +100,7 @@ impl State {
             }
             if pends {
                 self.encode_pending(entry, &mut w);
-                entry.market.limits.encode(&mut w);
+                entry.market.limits.encode(extends, &mut w);
             }
         }
         if !first {
@@ -131,14 +134,23 @@ impl State {
             }
         }
         if pends {
-            self.limits.encode(&mut w);
+            self.limits.encode(extends, &mut w);
+        }
+    }
+
+    fn encode_order(&self, slot: Slot, w: &mut ByteEncoder<impl Sink>) {
+        let order = self.orders.get(slot);
+        encode_order(order, w);
+        if self.feature_level >= ICEBERG_LEVEL {
+            w.i64(order.iceberg);
+            w.i64(order.shown);
         }
     }
 
     fn encode_pending(&self, entry: &MarketEntry, w: &mut ByteEncoder<impl Sink>) {
         w.u64(entry.book.pending.len() as u64);
         for slot in entry.book.pending.values() {
-            encode_order(self.orders.get(*slot), w);
+            self.encode_order(*slot, w);
         }
     }
 
@@ -155,7 +167,7 @@ impl State {
         let mut slot = entry.book.next_queued().unwrap_or(NONE);
         while slot != NONE {
             w.bool(true);
-            encode_order(self.orders.get(slot), w);
+            self.encode_order(slot, w);
             slot = self.orders.next(slot, ChainLink::Level);
         }
         w.bool(false);
@@ -188,14 +200,14 @@ impl State {
                 let mut slot = level.chain.first;
                 while slot != NONE {
                     w.bool(true);
-                    encode_order(self.orders.get(slot), w);
+                    self.encode_order(slot, w);
                     slot = self.orders.next(slot, ChainLink::Level);
                 }
             }
         }
         for slot in book.above.slots().chain(book.below.slots()) {
             w.bool(true);
-            encode_order(self.orders.get(slot), w);
+            self.encode_order(slot, w);
         }
         w.bool(false);
     }
@@ -205,7 +217,7 @@ impl State {
         let mut r = ByteDecoder::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 5: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 6: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -280,7 +292,7 @@ impl State {
             }
         }
         if format > FOURTH_FORMAT {
-            state.limits = ExchangeLimits::decode(&mut r)?;
+            state.limits = ExchangeLimits::decode(format > FIFTH_FORMAT, &mut r)?;
         }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
@@ -326,7 +338,7 @@ impl State {
         self.market_by_symbol.insert(entry.market.symbol.clone(), id);
         let mut by_account = Vec::new();
         while r.bool()? {
-            let order = decode_order(id, r)?;
+            let order = decode_order(id, format, r)?;
             let (order_id, account, kind, side, stop_price, working) =
                 (order.id, order.account, order.kind, order.side, order.stop_price, order.working);
             let slot = self.orders.insert(order);
@@ -335,7 +347,7 @@ impl State {
             } else {
                 book.waiting_mut(kind, side).insert(stop_price, order_id, slot);
             }
-            by_account.push((order_id, account, slot, kind.is_algo()));
+            by_account.push((order_id, account, slot));
         }
         if format > FIRST_FORMAT {
             let protection = &mut entry.market.protection;
@@ -346,32 +358,26 @@ impl State {
             entry.paused_until = r.i64()?;
             entry.clearing = r.u64()?;
             while r.bool()? {
-                let order = decode_order(id, r)?;
+                let order = decode_order(id, format, r)?;
                 let slot = self.orders.insert(order);
                 book.push_queued(&mut self.orders, slot);
-                by_account.push((order.id, order.account, slot, order.kind.is_algo()));
+                by_account.push((order.id, order.account, slot));
             }
         }
         if format > FOURTH_FORMAT {
             for _ in 0..r.u64()? {
-                let order = decode_order(id, r)?;
+                let order = decode_order(id, format, r)?;
                 let slot = self.orders.insert(order);
                 book.pending.insert(order.id, slot);
-                by_account.push((order.id, order.account, slot, order.kind.is_algo()));
+                by_account.push((order.id, order.account, slot));
             }
-            entry.market.limits = MarketLimits::decode(r)?;
+            entry.market.limits = MarketLimits::decode(format > FIFTH_FORMAT, r)?;
         }
         // An account's chain is in order of placement.
         by_account.sort_unstable();
-        for (_, account, slot, is_algo) in by_account {
+        for (_, account, slot) in by_account {
             let owner = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
-            owner.open_everywhere.0 += 1;
-            owner.open_everywhere.1 += u32::from(is_algo);
-            let on_market = owner.orders_on_mut(id);
-            on_market.open += 1;
-            on_market.algo += u32::from(is_algo);
-            on_market.buying += crate::evolve::buying(self.orders.get(slot));
-            self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
+            owner.add_open(&mut self.orders, slot);
         }
         if entry.paused_until > 0 {
             self.pauses.insert((entry.paused_until, id));
@@ -410,8 +416,8 @@ fn encode_order(o: &Order, w: &mut ByteEncoder<impl Sink>) {
     }
 }
 
-fn decode_order(market: u16, r: &mut ByteDecoder<'_>) -> Result<Order, DecodeError> {
-    Ok(Order {
+fn decode_order(market: u16, format: u8, r: &mut ByteDecoder<'_>) -> Result<Order, DecodeError> {
+    let mut order = Order {
         id: r.u64()?,
         account: r.u32()?,
         market,
@@ -429,6 +435,8 @@ fn decode_order(market: u16, r: &mut ByteDecoder<'_>) -> Result<Order, DecodeErr
         prevented: r.i64()?,
         prevented_match: r.u64()?,
         quote_order_quantity: r.amount()?,
+        iceberg: 0,
+        shown: 0,
         executed_quote: r.amount()?,
         hold: r.amount()?,
         list: r.u64()?,
@@ -436,5 +444,9 @@ fn decode_order(market: u16, r: &mut ByteDecoder<'_>) -> Result<Order, DecodeErr
         created: r.i64()?,
         updated: r.i64()?,
         working_since: r.i64()?,
-    })
+    };
+    if format > FIFTH_FORMAT {
+        (order.iceberg, order.shown) = (r.i64()?, r.i64()?);
+    }
+    Ok(order)
 }

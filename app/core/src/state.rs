@@ -10,7 +10,7 @@ use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
 use crate::order::{AccountId, AssetId, ClientId, Contingency, MarketId, Order, OrderId, OrderListId, Side};
 use crate::order_count::OrderCount;
-use crate::orders::{ChainLink, NONE, OrderChain, Orders};
+use crate::orders::{ChainLink, NONE, OrderChain, Orders, Slot};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,13 +50,31 @@ pub(crate) struct AccountOrders {
     pub chain: OrderChain,
     pub open: u32,
     pub algo: u32,
+    pub icebergs: u32,
     pub lists: u32,
     /// Sum of the remainders of the open buy orders, for MAX_POSITION. Derived from the orders.
     pub buying: Amount,
 }
 
+/// Numbers of one account's open orders.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OpenOrders {
+    pub all: u32,
+    pub algo: u32,
+    pub icebergs: u32,
+}
+
 /// Number of an account's markets up to which a linear scan is used.
 const NEAR: usize = 16;
+
+/// What an open order may still buy of its base asset.
+#[inline]
+fn buying(order: &Order) -> Amount {
+    match order.side {
+        Side::Buy => order.remaining().into(),
+        Side::Sell => 0,
+    }
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct AccountEntry {
@@ -68,8 +86,8 @@ pub(crate) struct AccountEntry {
     pub lists: BTreeSet<OrderListId>,
     /// From feature level 3 on.
     pub count: OrderCount,
-    /// Open orders on all markets, and those of them that are algo orders.
-    pub open_everywhere: (u32, u32),
+    /// On all markets.
+    pub open_everywhere: OpenOrders,
 }
 
 impl AccountEntry {
@@ -89,11 +107,42 @@ impl AccountEntry {
         self.place_of(market).ok().map(|index| &self.orders[index])
     }
 
+    /// Counts an order that opened, and appends it to the account's chain.
+    pub fn add_open(&mut self, orders: &mut Orders, slot: Slot) {
+        let Order { market, kind, iceberg, .. } = *orders.get(slot);
+        let (algo, iceberg) = (u32::from(kind.is_algo()), u32::from(iceberg > 0));
+        self.open_everywhere.all += 1;
+        self.open_everywhere.algo += algo;
+        self.open_everywhere.icebergs += iceberg;
+        let on_market = self.orders_on_mut(market);
+        on_market.open += 1;
+        on_market.algo += algo;
+        on_market.icebergs += iceberg;
+        on_market.buying += buying(orders.get(slot));
+        orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
+    }
+
+    /// Counts an order that ended, and removes it from the account's chain.
+    pub fn remove_open(&mut self, orders: &mut Orders, slot: Slot) {
+        let Order { market, kind, iceberg, .. } = *orders.get(slot);
+        let (algo, iceberg) = (u32::from(kind.is_algo()), u32::from(iceberg > 0));
+        self.open_everywhere.all -= 1;
+        self.open_everywhere.algo -= algo;
+        self.open_everywhere.icebergs -= iceberg;
+        let on_market = self.orders_on_mut(market);
+        on_market.open -= 1;
+        on_market.algo -= algo;
+        on_market.icebergs -= iceberg;
+        on_market.buying -= buying(orders.get(slot));
+        orders.unlink(&mut on_market.chain, slot, ChainLink::Account);
+    }
+
     #[inline]
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
             // Once per market of the account.
-            self.orders.insert(index, AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, lists: 0, buying: 0 });
+            let none = AccountOrders { market, chain: OrderChain::EMPTY, open: 0, algo: 0, icebergs: 0, lists: 0, buying: 0 };
+            self.orders.insert(index, none);
             index
         });
         &mut self.orders[index]
@@ -207,7 +256,7 @@ impl State {
             orders: Vec::new(),
             lists,
             count: OrderCount::default(),
-            open_everywhere: (0, 0),
+            open_everywhere: OpenOrders::default(),
         });
         self.account_by_reference.insert(reference, id);
     }

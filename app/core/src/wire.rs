@@ -5,10 +5,12 @@
 
 use crate::codec::{ByteDecoder, ByteEncoder, DecodeError};
 use crate::command::{
-    AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, NewOto, OcoLeg, PendingOrders,
+    AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, Extras, NewOco, NewOrder, NewOto, OcoLeg,
+    PendingOrders,
 };
 use crate::fields::client_id;
 use crate::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
+use smallvec::SmallVec;
 
 mod kind {
     pub const PLACE: u8 = 1;
@@ -21,6 +23,8 @@ mod kind {
     pub const AMEND: u8 = 7;
     /// From feature level 5 on.
     pub const PLACE_OTO: u8 = 8;
+    /// From feature level 6 on: the extras of each order, then a command that places orders.
+    pub const EXTENDED: u8 = 9;
 }
 
 type Out<'a> = ByteEncoder<&'a mut Vec<u8>>;
@@ -34,6 +38,14 @@ impl Command {
     /// Appends the command's bytes. False: the command is not forwarded, and nothing was written.
     pub fn encode(&self, out: &mut Vec<u8>) -> bool {
         let mut w = ByteEncoder(out);
+        let extras = self.extras();
+        if extras.iter().any(|extras| *extras != Extras::default()) {
+            w.u8(kind::EXTENDED);
+            w.u8(extras.len() as u8);
+            for Extras { iceberg } in extras {
+                w.i64(iceberg);
+            }
+        }
         match self {
             Self::Place(new) => {
                 w.u8(kind::PLACE);
@@ -83,7 +95,15 @@ impl Command {
     /// Returns an error if the bytes are not one whole command that this release knows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = ByteDecoder::new(bytes);
-        let command = match r.u8()? {
+        let (mut first, mut extras) = (r.u8()?, None);
+        if first == kind::EXTENDED {
+            let mut read: SmallVec<[Extras; 3]> = SmallVec::new();
+            for _ in 0..r.u8()? {
+                read.push(Extras { iceberg: r.i64()? });
+            }
+            (first, extras) = (r.u8()?, Some(read));
+        }
+        let mut command = match first {
             kind::PLACE => Self::Place(decode_order(&mut r)?),
             kind::CANCEL => Self::Cancel(decode_cancel(&mut r)?),
             kind::CANCEL_ALL => Self::CancelAll { account: r.u32()?, market: r.u16()? },
@@ -103,6 +123,9 @@ impl Command {
             kind::AMEND => Self::Amend(decode_amend(&mut r)?),
             _ => return Err(r.error("a command that this release knows")),
         };
+        if extras.is_some_and(|extras| !command.set_extras(&extras)) {
+            return Err(r.error("the extras of each order of the command"));
+        }
         if r.is_empty() { Ok(command) } else { Err(r.error("the end of the command")) }
     }
 }
@@ -132,6 +155,7 @@ fn decode_order(r: &mut ByteDecoder<'_>) -> Result<NewOrder, DecodeError> {
         stop_price: r.i64()?,
         quantity: r.i64()?,
         quote_order_quantity: r.amount()?,
+        iceberg: 0,
         client_id: client_id(r)?,
     })
 }
@@ -206,6 +230,7 @@ fn decode_oco(r: &mut ByteDecoder<'_>) -> Result<NewOco, DecodeError> {
             price: r.i64()?,
             stop_price: r.i64()?,
             time_in_force: time_in_force(r)?,
+            iceberg: 0,
             client_id: client_id(r)?,
         })
     };

@@ -125,6 +125,7 @@ mod tests {
                 stop_price: 0,
                 quantity: order.quantity,
                 quote_order_quantity: 0,
+                iceberg: 0,
                 client_id: ClientId::new(id).unwrap(),
             };
             state.decide(&Command::Place(new), stream::START + number as i64, &mut events).unwrap();

@@ -18,8 +18,8 @@ pub const fn minute_of_row(time: Time) -> i64 {
 const COPY: &str =
     "COPY orders (id, price, stop_price, quantity, executed, created, updated, working_since, account, market, side, kind,
     time_in_force, stp, status, expiry_reason, working, executed_quote, hold, client_id, quote_order_quantity, list, prevented,
-    prevented_match) FROM STDIN WITH (FORMAT binary)";
-const COLUMNS: i16 = 24;
+    prevented_match, iceberg_quantity) FROM STDIN WITH (FORMAT binary)";
+const COLUMNS: i16 = 25;
 
 /// Orders that are not in the table yet.
 pub async fn insert_orders<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
@@ -71,6 +71,10 @@ fn push(rows: &mut CopyRows, order: &Order) {
             rows.i64(quantity);
             rows.i64(prevented_match);
         }
+    }
+    match order.iceberg {
+        0 => rows.null(),
+        quantity => rows.i64(quantity),
     }
 }
 

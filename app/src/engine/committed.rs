@@ -431,6 +431,7 @@ mod tests {
                     stop_price: 0,
                     quantity: SCALE,
                     quote_order_quantity: 0,
+                    iceberg: 0,
                     client_id: ClientId::new(&format!("{side}{number}")).unwrap(),
                 }));
             }

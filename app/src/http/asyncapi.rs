@@ -277,6 +277,8 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         prevented: 0,
         prevented_match: 0,
         quote_order_quantity: 0,
+        iceberg: 0,
+        shown: 0,
         executed_quote: 0,
         hold: 1,
         list: 0,

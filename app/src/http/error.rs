@@ -119,7 +119,6 @@ impl ApiError {
     pub const SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
     pub const CANCEL_RESTRICTIONS: Self = Self::bad(-1145, "Invalid cancelRestrictions");
     pub const STP_NOT_ALLOWED: Self = Self::bad(-1013, "This symbol does not allow the specified self-trade prevention mode.");
-    pub const ICEBERG: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Iceberg orders are not supported for this symbol.");
     pub const TRAILING: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Trailing stop orders are not supported for this symbol.");
     pub const PEGGED: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Pegged orders are not supported for this symbol.");
     pub const OCO_TYPE: Self = Self::bad(-1158, "Order type not supported in OCO.");
@@ -172,6 +171,11 @@ impl ApiError {
 
     pub fn not_required(name: &str) -> Self {
         Self::bad_with(-1106, format!("Parameter '{name}' sent when not required."))
+    }
+
+    /// `icebergQty` of an order in a list.
+    pub fn iceberg_time_in_force(name: &str, time_in_force: &str) -> Self {
+        Self::bad_with(-1160, format!("Parameter '{name}' is not supported if `{time_in_force}` is not GTC."))
     }
 
     pub fn overflow(name: &str) -> Self {

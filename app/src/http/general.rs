@@ -8,9 +8,9 @@ use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, OTO_LEVEL};
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, ICEBERG_LEVEL, OTO_LEVEL};
 use exchange_core::limits::ExchangeLimits;
-use exchange_core::market::{MAX_ORDER_AMENDS, Market};
+use exchange_core::market::Market;
 use exchange_core::money::{Amount, DECIMALS, Decimal};
 use exchange_core::order::StpMode;
 use exchange_core::refusal::Filter;
@@ -142,7 +142,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
         }
         json.key("orderTypes").array(Market::ORDER_TYPES, |json, kind| json.text(kind.text()));
         for (name, allowed) in [
-            ("icebergAllowed", false),
+            ("icebergAllowed", state.feature_level() >= ICEBERG_LEVEL),
             ("ocoAllowed", true),
             ("otoAllowed", state.feature_level() >= OTO_LEVEL),
             ("opoAllowed", false),
@@ -168,14 +168,16 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
 }
 
 /// In the order of the checks.
-const FILTERS: [Filter; 10] = [
+const FILTERS: [Filter; 12] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
     Filter::PercentPriceBySide,
     Filter::Notional,
+    Filter::IcebergParts,
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
+    Filter::MaxNumIcebergOrders,
     Filter::MaxPosition,
     Filter::MaxNumOrderLists,
     Filter::MaxNumOrderAmends,
@@ -186,6 +188,8 @@ pub(super) fn write_filters(json: &mut Json, state: &State, market: &Market) {
     let amends = state.feature_level() >= AMENDMENT_LEVEL;
     let applies = |filter: &Filter| match filter {
         Filter::MaxNumOrderAmends => amends,
+        Filter::IcebergParts => state.feature_level() >= ICEBERG_LEVEL,
+        Filter::MaxNumIcebergOrders => market.limits.max_icebergs > 0,
         Filter::MaxPosition => market.limits.max_position > 0,
         Filter::MaxNumOrderLists => market.limits.max_lists > 0,
         _ => true,
@@ -198,6 +202,7 @@ pub(super) fn write_exchange_filters(json: &mut Json, limits: ExchangeLimits) {
     let rows = [
         (Filter::ExchangeMaxNumOrders, "maxNumOrders", limits.max_orders),
         (Filter::ExchangeMaxNumAlgoOrders, "maxNumAlgoOrders", limits.max_algo_orders),
+        (Filter::ExchangeMaxNumIcebergOrders, "maxNumIcebergOrders", limits.max_icebergs),
         (Filter::ExchangeMaxNumOrderLists, "maxNumOrderLists", limits.max_lists),
     ];
     json.array(rows.into_iter().filter(|row| row.2 > 0), |json, (filter, name, most)| {
@@ -250,8 +255,13 @@ fn write_filter(json: &mut Json, filter: Filter, market: &Market) {
             Filter::MaxPosition => json.key("maxPosition").decimal(market.limits.max_position),
             Filter::MaxNumOrderLists => json.key("maxNumOrderLists").integer(market.limits.max_lists),
             // Of an account over all markets: see `write_exchange_filters`.
-            Filter::ExchangeMaxNumOrders | Filter::ExchangeMaxNumAlgoOrders | Filter::ExchangeMaxNumOrderLists => {}
-            Filter::MaxNumOrderAmends => json.key("maxNumOrderAmends").integer(MAX_ORDER_AMENDS),
+            Filter::ExchangeMaxNumOrders
+            | Filter::ExchangeMaxNumAlgoOrders
+            | Filter::ExchangeMaxNumIcebergOrders
+            | Filter::ExchangeMaxNumOrderLists => {}
+            Filter::IcebergParts => json.key("limit").integer(market.limits.parts()),
+            Filter::MaxNumIcebergOrders => json.key("maxNumIcebergOrders").integer(market.limits.max_icebergs),
+            Filter::MaxNumOrderAmends => json.key("maxNumOrderAmends").integer(market.limits.amends()),
         }
     });
 }

@@ -4,7 +4,7 @@
 use super::App;
 use super::endpoint::{Call, EndpointResult};
 use super::error::ApiError;
-use super::new_order::{self, client_id, market, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, iceberg, market, refuse_unsupported, time_in_force};
 use super::order_lists::{OrderPair, submit};
 use exchange_core::command::OcoLeg;
 use exchange_core::order::{OrderType, Side, TimeInForce};
@@ -32,8 +32,8 @@ pub const OCO: &[&str] = &[
     "selfTradePreventionMode",
 ];
 
-const LIMIT_UNSUPPORTED: [&str; 4] = ["limitIcebergQty", "trailingDelta", "limitStrategyId", "limitStrategyType"];
-const STOP_UNSUPPORTED: [&str; 4] = ["stopIcebergQty", "trailingDelta", "stopStrategyId", "stopStrategyType"];
+const LIMIT_UNSUPPORTED: [&str; 3] = ["trailingDelta", "limitStrategyId", "limitStrategyType"];
+const STOP_UNSUPPORTED: [&str; 3] = ["trailingDelta", "stopStrategyId", "stopStrategyType"];
 
 /// `POST /api/v3/order/oco`
 pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
@@ -53,15 +53,22 @@ pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
         price,
         stop_price: 0,
         time_in_force: TimeInForce::Gtc,
+        iceberg: iceberg(app, parameters, OrderType::LimitMaker, "limitIcebergQty")?,
         client_id: client_id(parameters, "limitClientOrderId")?,
     };
     let stop_limit = parameters.decimal("stopLimitPrice")?;
     let kind = if stop_limit.is_some() { OrderType::StopLossLimit } else { OrderType::StopLoss };
+    let stop_time_in_force = time_in_force(parameters, kind, "stopLimitTimeInForce")?;
+    let stop_iceberg = iceberg(app, parameters, kind, "stopIcebergQty")?;
+    if stop_iceberg > 0 && stop_time_in_force != TimeInForce::Gtc {
+        return Err(ApiError::iceberg_time_in_force("stopIcebergQty", "stopLimitTimeInForce"));
+    }
     let stop = OcoLeg {
         kind,
         price: stop_limit.unwrap_or_default(),
         stop_price,
-        time_in_force: time_in_force(parameters, kind, "stopLimitTimeInForce")?,
+        time_in_force: stop_time_in_force,
+        iceberg: stop_iceberg,
         client_id: client_id(parameters, "stopClientOrderId")?,
     };
     let (above, below) = match side {

@@ -7,10 +7,11 @@ use super::error::ApiError;
 use super::parameters::Parameters;
 use super::reports::Detail;
 use exchange_core::command::NewOrder;
-use exchange_core::event::DECREMENT_LEVEL;
+use exchange_core::event::{DECREMENT_LEVEL, ICEBERG_LEVEL};
 use exchange_core::market::Market;
-use exchange_core::money::Price;
+use exchange_core::money::{Price, Quantity};
 use exchange_core::order::{ClientId, MarketId, OrderType, Side, StpMode, TimeInForce};
+use exchange_core::refusal::Refusal;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 
@@ -80,7 +81,7 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
     let market = market(app, call)?;
     let side = side(parameters)?;
     let kind = order_type(parameters, "type")?;
-    refuse_unsupported(parameters, ["icebergQty", "trailingDelta", "strategyId", "strategyType"], "peg")?;
+    refuse_unsupported(parameters, ["trailingDelta", "strategyId", "strategyType"], "peg")?;
     let detail = detail(parameters)?;
     let by_default = if matches!(kind, OrderType::Limit | OrderType::Market) { Detail::Full } else { Detail::Ack };
     let time_in_force = time_in_force(parameters, kind, "timeInForce")?;
@@ -106,6 +107,7 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
         stop_price,
         quantity: quantity.unwrap_or_default(),
         quote_order_quantity: quote_order_quantity.unwrap_or_default(),
+        iceberg: iceberg(app, parameters, kind, "icebergQty")?,
         client_id: client_id(parameters, "newClientOrderId")?,
     };
     Ok((order, detail.unwrap_or(by_default)))
@@ -161,11 +163,8 @@ pub fn stp(app: &App, parameters: &Parameters<'_>) -> Result<StpMode, ApiError> 
 /// # Errors
 ///
 /// Returns Binance's text for a symbol without the feature, or -1106.
-pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 4], peg_prefix: &str) -> Result<(), ApiError> {
-    let [iceberg, trailing, strategy_id, strategy_type] = names;
-    if parameters.has(iceberg) {
-        return Err(ApiError::ICEBERG);
-    }
+pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 3], peg_prefix: &str) -> Result<(), ApiError> {
+    let [trailing, strategy_id, strategy_type] = names;
     if parameters.has(trailing) {
         return Err(ApiError::TRAILING);
     }
@@ -175,6 +174,23 @@ pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 4], peg_pre
         }
     }
     if parameters.has_prefix(peg_prefix) { Err(ApiError::PEGGED) } else { Ok(()) }
+}
+
+/// The quantity that the book shows of an order; 0 if it shows the whole order.
+///
+/// # Errors
+///
+/// Returns -1106 if the type never rests on the book, -2010 below feature level 6, and the errors of a decimal.
+pub fn iceberg(app: &App, parameters: &Parameters<'_>, kind: OrderType, name: &str) -> Result<Quantity, ApiError> {
+    let quantity = match (kind.has_price(), parameters.decimal(name)?) {
+        (false, Some(_)) => return Err(ApiError::not_required(name)),
+        (_, quantity) => quantity.unwrap_or_default(),
+    };
+    // A leader of an earlier release cannot read the command.
+    if quantity > 0 && app.engine.committed().read().state.feature_level() < ICEBERG_LEVEL {
+        return Err(Refusal::IcebergNotSupported.into());
+    }
+    Ok(quantity)
 }
 
 /// GTC for a type without a time in force.

@@ -3,7 +3,7 @@
 use super::App;
 use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
-use super::new_order::{self, client_id, market, order_prices, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, iceberg, market, order_prices, refuse_unsupported, time_in_force};
 use super::order_count::Counted;
 use super::orders::{of_cancel, unexpected, which};
 use super::parameters::Parameters;
@@ -11,7 +11,7 @@ use super::reports::{Detail, REPORT_SIZE, ReportFrame};
 use crate::engine::history::ListDetails;
 use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
 use exchange_core::money::Quantity;
-use exchange_core::order::{MarketId, OrderType, Side};
+use exchange_core::order::{MarketId, OrderType, Side, TimeInForce};
 use exchange_core::refusal::Refusal;
 
 /// Parameters of `POST /api/v3/orderList/oco`, including those that are rejected by name.
@@ -63,7 +63,8 @@ pub(super) struct LegNames {
     /// The stop price, and the parameter that Binance accepts instead.
     pub stop: [&'static str; 2],
     pub time_in_force: &'static str,
-    pub unsupported: [&'static str; 4],
+    pub iceberg: &'static str,
+    pub unsupported: [&'static str; 3],
     pub peg_prefix: &'static str,
 }
 
@@ -76,12 +77,8 @@ macro_rules! leg_names {
             price: concat!($prefix, "Price"),
             stop: [concat!($prefix, "StopPrice"), concat!($prefix, "TrailingDelta")],
             time_in_force: concat!($prefix, "TimeInForce"),
-            unsupported: [
-                concat!($prefix, "IcebergQty"),
-                concat!($prefix, "TrailingDelta"),
-                concat!($prefix, "StrategyId"),
-                concat!($prefix, "StrategyType"),
-            ],
+            iceberg: concat!($prefix, "IcebergQty"),
+            unsupported: [concat!($prefix, "TrailingDelta"), concat!($prefix, "StrategyId"), concat!($prefix, "StrategyType")],
             peg_prefix: concat!($prefix, "Peg"),
         }
     };
@@ -100,8 +97,8 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> EndpointResult {
     let quantity = parameters.decimal("quantity")?.unwrap_or_default();
     let kinds = [new_order::order_type(parameters, ABOVE.kind)?, new_order::order_type(parameters, BELOW.kind)?];
     check_types(side, kinds)?;
-    let above = leg(parameters, kinds[0], &ABOVE)?;
-    let below = leg(parameters, kinds[1], &BELOW)?;
+    let above = leg(app, parameters, kinds[0], &ABOVE)?;
+    let below = leg(app, parameters, kinds[1], &BELOW)?;
     submit(app, call, OrderPair { market, side, quantity, above, below }).await
 }
 
@@ -198,11 +195,15 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
     }
 }
 
-pub(super) fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &LegNames) -> Result<OcoLeg, ApiError> {
+pub(super) fn leg(app: &App, parameters: &Parameters<'_>, kind: OrderType, names: &LegNames) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
     let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;
-    Ok(OcoLeg { kind, price, stop_price, time_in_force, client_id: client_id(parameters, names.client_id)? })
+    let iceberg = iceberg(app, parameters, kind, names.iceberg)?;
+    if iceberg > 0 && time_in_force != TimeInForce::Gtc {
+        return Err(ApiError::iceberg_time_in_force(names.iceberg, names.time_in_force));
+    }
+    Ok(OcoLeg { kind, price, stop_price, time_in_force, iceberg, client_id: client_id(parameters, names.client_id)? })
 }
 
 /// Types allowed above and below.

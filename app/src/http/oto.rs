@@ -82,7 +82,7 @@ pub async fn place_oto(app: &App, call: &Call<'_>) -> EndpointResult {
     let list = ListRequest::read(app, call)?;
     let (side, quantity) = pending_terms(&call.parameters)?;
     let kind = new_order::order_type(&call.parameters, PENDING.kind)?;
-    let pending = list.order(side, quantity, leg(&call.parameters, kind, &PENDING)?);
+    let pending = list.order(side, quantity, leg(app, &call.parameters, kind, &PENDING)?);
     submit(app, call, list, PendingOrders::One(pending)).await
 }
 
@@ -93,8 +93,8 @@ pub async fn place_otoco(app: &App, call: &Call<'_>) -> EndpointResult {
     let (side, quantity) = pending_terms(parameters)?;
     let kinds = [new_order::order_type(parameters, PENDING_ABOVE.kind)?, new_order::order_type(parameters, PENDING_BELOW.kind)?];
     check_types(side, kinds)?;
-    let above = list.order(side, quantity, leg(parameters, kinds[0], &PENDING_ABOVE)?);
-    let below = list.order(side, quantity, leg(parameters, kinds[1], &PENDING_BELOW)?);
+    let above = list.order(side, quantity, leg(app, parameters, kinds[0], &PENDING_ABOVE)?);
+    let below = list.order(side, quantity, leg(app, parameters, kinds[1], &PENDING_BELOW)?);
     submit(app, call, list, PendingOrders::Pair { above, below }).await
 }
 
@@ -116,7 +116,7 @@ impl ListRequest {
         }
         let side = new_order::side_of(parameters, "workingSide")?;
         let quantity = mandatory_decimal(parameters, "workingQuantity")?;
-        let working = (side, quantity, leg(parameters, kind, &WORKING)?);
+        let working = (side, quantity, leg(app, parameters, kind, &WORKING)?);
         Ok(Self { account: call.account()?, market, stp: new_order::stp(app, parameters)?, working })
     }
 
@@ -132,6 +132,7 @@ impl ListRequest {
             stop_price: leg.stop_price,
             quantity,
             quote_order_quantity: 0,
+            iceberg: leg.iceberg,
             client_id: leg.client_id,
         }
     }

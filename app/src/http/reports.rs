@@ -62,6 +62,7 @@ impl ReportFrame<'_> {
             }
             terms(json, order);
             json.key("workingTime").integer(self.working_time(order));
+            iceberg(json, order);
             if detail == Detail::Full {
                 let committed = (!placed.fills.is_empty()).then(|| committed.read());
                 let code = |asset| committed.as_ref()?.state.asset(asset).map(|asset| &*asset.code);
@@ -85,6 +86,7 @@ impl ReportFrame<'_> {
             json.key("clientOrderId").text(cancel.as_str());
             json.key("transactTime").integer(self.unit.show(self.time));
             terms(json, order);
+            iceberg(json, order);
             json.key("selfTradePreventionMode").text(order.stp.text());
             ending(json, order);
         });
@@ -118,6 +120,7 @@ impl ReportFrame<'_> {
                 if order.working_since != 0 {
                     json.key("workingTime").integer(self.unit.show(order.working_since));
                 }
+                iceberg(json, order);
                 json.key("selfTradePreventionMode").text(order.stp.text());
             });
             if let Some(list) = &amended.list {
@@ -208,7 +211,7 @@ pub fn queried(json: &mut Json, order: &Order, symbol: &str, unit: TimeUnit) {
         json.key("type").text(order.kind.text());
         json.key("side").text(order.side.text());
         json.key("stopPrice").decimal(order.stop_price);
-        json.key("icebergQty").decimal(0);
+        json.key("icebergQty").decimal(order.iceberg);
         json.key("time").integer(unit.show(order.created));
         json.key("updateTime").integer(unit.show(order.updated));
         json.key("isWorking").boolean(order.working_since != 0);
@@ -237,6 +240,13 @@ fn terms(json: &mut Json, order: &Order) {
     json.key("side").text(order.side.text());
     if order.kind.is_algo() {
         json.key("stopPrice").decimal(order.stop_price);
+    }
+}
+
+/// The field that only an iceberg order has.
+fn iceberg(json: &mut Json, order: &Order) {
+    if order.iceberg > 0 {
+        json.key("icebergQty").decimal(order.iceberg);
     }
 }
 

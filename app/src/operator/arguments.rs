@@ -166,7 +166,7 @@ pub enum MarketCommand {
     ResetBreaker {
         symbol: String,
     },
-    /// Add or remove filters of positions and order lists
+    /// Set filters of positions, order lists, iceberg orders and amendments
     SetLimits {
         symbol: String,
         #[command(flatten)]

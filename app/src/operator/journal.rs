@@ -82,6 +82,9 @@ pub(super) fn admin_action(names: &JournalNames<'_>, action: &OperatorCommand) -
                 changed.max_position = number("max-position", text)?;
             }
             changed.max_lists = limits.max_order_lists.unwrap_or(changed.max_lists);
+            changed.iceberg_parts = limits.iceberg_parts.unwrap_or(changed.iceberg_parts);
+            changed.max_icebergs = limits.max_iceberg_orders.unwrap_or(changed.max_icebergs);
+            changed.max_amends = limits.max_order_amends.unwrap_or(changed.max_amends);
             AdminAction::SetMarketLimits { market: market.id, limits: changed }
         }
         OperatorCommand::SetExchangeLimits { limits } => {
@@ -89,6 +92,7 @@ pub(super) fn admin_action(names: &JournalNames<'_>, action: &OperatorCommand) -
             changed.max_orders = limits.max_orders.unwrap_or(changed.max_orders);
             changed.max_algo_orders = limits.max_algo_orders.unwrap_or(changed.max_algo_orders);
             changed.max_lists = limits.max_order_lists.unwrap_or(changed.max_lists);
+            changed.max_icebergs = limits.max_iceberg_orders.unwrap_or(changed.max_icebergs);
             AdminAction::SetExchangeLimits { limits: changed }
         }
         OperatorCommand::SetFeatureLevel { level } => AdminAction::SetFeatureLevel { level: *level },

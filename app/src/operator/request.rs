@@ -221,6 +221,15 @@ pub struct MarketLimitChanges {
     /// MAX_NUM_ORDER_LISTS maxNumOrderLists
     #[arg(long)]
     pub max_order_lists: Option<u32>,
+    /// ICEBERG_PARTS limit [0: 100]
+    #[arg(long)]
+    pub iceberg_parts: Option<u32>,
+    /// MAX_NUM_ICEBERG_ORDERS maxNumIcebergOrders
+    #[arg(long)]
+    pub max_iceberg_orders: Option<u32>,
+    /// MAX_NUM_ORDER_AMENDS maxNumOrderAmends [0: 10]
+    #[arg(long)]
+    pub max_order_amends: Option<u32>,
 }
 
 /// Filters of one account over all markets. 0 removes a filter, an absent one is unchanged.
@@ -232,6 +241,9 @@ pub struct ExchangeLimitChanges {
     /// EXCHANGE_MAX_NUM_ALGO_ORDERS maxNumAlgoOrders
     #[arg(long)]
     pub max_algo_orders: Option<u32>,
+    /// EXCHANGE_MAX_NUM_ICEBERG_ORDERS maxNumIcebergOrders
+    #[arg(long)]
+    pub max_iceberg_orders: Option<u32>,
     /// EXCHANGE_MAX_NUM_ORDER_LISTS maxNumOrderLists
     #[arg(long)]
     pub max_order_lists: Option<u32>,

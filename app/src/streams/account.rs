@@ -94,7 +94,7 @@ fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl MarketNames, e
     json.key("q").decimal(order.quantity);
     json.key("p").decimal(order.price);
     json.key("P").decimal(order.stop_price);
-    json.key("F").decimal(0);
+    json.key("F").decimal(order.iceberg);
     json.key("g").integer(if order.list == 0 { -1 } else { i128::from(order.list) });
     json.key("C").text(original_id(report));
     json.key("x").text(report.execution.text());

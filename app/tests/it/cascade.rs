@@ -42,6 +42,7 @@ fn order(account: AccountId, market: MarketId, side: Side, price: i64, quantity:
         stop_price: 0,
         quantity: quantity * SCALE / 100,
         quote_order_quantity: 0,
+        iceberg: 0,
         client_id: ClientId::new(id).unwrap(),
     }
 }

@@ -29,6 +29,7 @@ mod edge;
 mod followers;
 mod help;
 mod history;
+mod iceberg;
 mod ingress;
 mod lost_tail;
 mod market_data;

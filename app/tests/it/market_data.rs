@@ -184,6 +184,7 @@ async fn rules_are_told_in_the_order_of_their_checks() {
         "MARKET_LOT_SIZE",
         "PERCENT_PRICE_BY_SIDE",
         "NOTIONAL",
+        "ICEBERG_PARTS",
         "MAX_NUM_ORDERS",
         "MAX_NUM_ALGO_ORDERS",
         "MAX_NUM_ORDER_AMENDS",

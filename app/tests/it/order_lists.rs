@@ -172,10 +172,16 @@ async fn a_pair_is_placed_by_the_deprecated_request() {
             -1106,
             "Parameter 'stopLimitTimeInForce' sent when not required.".to_owned(),
         ),
+        ("side=SELL&quantity=1&price=110&stopPrice=90&limitIcebergQty=1", -2010, "IcebergQty exceeds QTY.".to_owned()),
         (
-            "side=SELL&quantity=1&price=110&stopPrice=90&limitIcebergQty=0.1",
-            -2010,
-            "Iceberg orders are not supported for this symbol.".to_owned(),
+            "side=SELL&quantity=1&price=110&stopPrice=90&stopIcebergQty=0.1",
+            -1106,
+            "Parameter 'stopIcebergQty' sent when not required.".to_owned(),
+        ),
+        (
+            "side=SELL&quantity=1&price=110&stopPrice=90&stopLimitPrice=89&stopLimitTimeInForce=FOK&stopIcebergQty=0.1",
+            -1160,
+            "Parameter 'stopIcebergQty' is not supported if `stopLimitTimeInForce` is not GTC.".to_owned(),
         ),
     ];
     for (parameters, code, text) in rows {

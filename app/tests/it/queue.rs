@@ -42,6 +42,7 @@ fn order() -> NewOrder {
         stop_price: 0,
         quantity: 1,
         quote_order_quantity: 0,
+        iceberg: 0,
         client_id: ClientId::new("x").unwrap(),
     }
 }

@@ -108,6 +108,9 @@ async fn load(exchange: &Exchange, account: AccountId, seed: u64, stop: &AtomicB
             let times = [TimeInForce::Gtc, TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
             let time_in_force =
                 if kind == OrderType::Limit { times[random.random_range(0..times.len())] } else { TimeInForce::Gtc };
+            let quantity = random.random_range(1..=50) * SCALE / 100;
+            let hides = kind != OrderType::Market && time_in_force == TimeInForce::Gtc && quantity > SCALE / 25;
+            let iceberg = if hides && random.random_ratio(1, 3) { SCALE / 25 } else { 0 };
             let modes = [StpMode::None, StpMode::ExpireTaker, StpMode::ExpireMaker, StpMode::ExpireBoth];
             Command::Place(NewOrder {
                 account,
@@ -118,8 +121,9 @@ async fn load(exchange: &Exchange, account: AccountId, seed: u64, stop: &AtomicB
                 stp: modes[random.random_range(0..modes.len())],
                 price: if kind == OrderType::Market { 0 } else { random.random_range(90..=110) * SCALE },
                 stop_price: 0,
-                quantity: random.random_range(1..=50) * SCALE / 100,
+                quantity,
                 quote_order_quantity: 0,
+                iceberg,
                 client_id: ClientId::new(&format!("{seed}-{number}")).unwrap(),
             })
         };

@@ -226,6 +226,7 @@ async fn sweep(exchange: &Exchange, seller: AccountId, buyer: AccountId, stop: &
             stop_price: 0,
             quantity,
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: ClientId::new(&id).unwrap(),
         })
     };

@@ -9,7 +9,7 @@ use super::Decision;
 use super::place::{check_lot, check_value};
 use crate::command::{AmendOrder, Amended, ListReport};
 use crate::event::{AMENDMENT_LEVEL, Event};
-use crate::market::{MAX_ORDER_AMENDS, MarketStatus};
+use crate::market::MarketStatus;
 use crate::money::{Amount, Quantity, notional};
 use crate::order::{Order, OrderId, OrderType, Side};
 use crate::refusal::{Filter, Refusal};
@@ -66,7 +66,8 @@ impl Decision<'_> {
         if quantity > order.quantity {
             return Err(Refusal::AmendIncreases);
         }
-        let filters = &self.market(order.market)?.filters;
+        let market = self.market(order.market)?;
+        let filters = &market.filters;
         let as_market = !order.kind.has_price();
         check_lot(filters, quantity, as_market)?;
         let price = match order.kind {
@@ -79,7 +80,7 @@ impl Decision<'_> {
         if quantity <= order.executed + order.prevented {
             return Err(Refusal::AmendBelowExecuted);
         }
-        if self.state.amendments(order.id) >= MAX_ORDER_AMENDS {
+        if self.state.amendments(order.id) >= market.limits.amends() {
             return Err(Refusal::Filter(Filter::MaxNumOrderAmends));
         }
         let holder = self.state.order_by_client_id(amend.account, amend.market, &amend.new_client_id);

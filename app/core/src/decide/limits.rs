@@ -6,15 +6,16 @@ use super::admin::invalid;
 use super::place::refuse;
 use crate::command::{NewOrder, Operator, Outcome};
 use crate::event::{Event, LIMITS_LEVEL};
-use crate::limits::{ExchangeLimits, MarketLimits};
+use crate::limits::{ExchangeLimits, ICEBERG_PARTS, ICEBERG_PARTS_MAX, MarketLimits};
 use crate::market::Market;
 use crate::money::{Amount, Decimal};
 use crate::order::{AccountId, MarketId, Side};
 use crate::refusal::{Filter, Refusal};
-use crate::state::{AccountEntry, State};
+use crate::state::{AccountEntry, OpenOrders, State};
 
 impl State {
-    /// MAX_POSITION (free and locked base asset, and the remainders of open buy orders), and the orders of an account over all markets. `count` orders are placed together.
+    /// MAX_POSITION (free and locked base asset, and the remainders of open buy orders), and the orders of an account over all
+    /// markets. `count` orders are placed together.
     pub(super) fn check_limits(
         &self,
         new: &NewOrder,
@@ -29,11 +30,13 @@ impl State {
             let position = held.saturating_add(new.quantity.into());
             refuse(position > Amount::from(most), Filter::MaxPosition)?;
         }
-        let ExchangeLimits { max_orders, max_algo_orders, .. } = self.limits;
-        let (open, algo) = account.open_everywhere;
-        refuse(max_orders > 0 && open.saturating_add(count) > max_orders, Filter::ExchangeMaxNumOrders)?;
+        let ExchangeLimits { max_orders, max_algo_orders, max_icebergs, .. } = self.limits;
+        let OpenOrders { all, algo, icebergs } = account.open_everywhere;
+        refuse(max_orders > 0 && all.saturating_add(count) > max_orders, Filter::ExchangeMaxNumOrders)?;
         let algo_full = max_algo_orders > 0 && new.kind.is_algo() && algo >= max_algo_orders;
-        refuse(algo_full, Filter::ExchangeMaxNumAlgoOrders)
+        refuse(algo_full, Filter::ExchangeMaxNumAlgoOrders)?;
+        let icebergs_full = max_icebergs > 0 && new.iceberg > 0 && icebergs >= max_icebergs;
+        refuse(icebergs_full, Filter::ExchangeMaxNumIcebergOrders)
     }
 }
 
@@ -53,10 +56,16 @@ impl Decision<'_> {
         market: MarketId,
         limits: MarketLimits,
     ) -> Result<Outcome, Refusal> {
-        self.needs_limits_level()?;
+        self.needs_limits_level(limits.level())?;
         let symbol = self.listed(market)?;
         if limits.max_position < 0 {
             return Err(invalid("maxPosition must be above 0, or 0 for no such filter"));
+        }
+        if limits.iceberg_parts > ICEBERG_PARTS_MAX || limits.iceberg_parts == 1 {
+            let sent = limits.iceberg_parts;
+            return Err(invalid(format!(
+                "the limit of ICEBERG_PARTS must be 2 to {ICEBERG_PARTS_MAX}, or 0 for {ICEBERG_PARTS}; sent: {sent}"
+            )));
         }
         let least = self.market(market)?.filters.min_quantity;
         if limits.max_position > 0 && limits.max_position < least {
@@ -71,18 +80,19 @@ impl Decision<'_> {
     }
 
     pub(super) fn set_exchange_limits(&mut self, operator: &Operator, limits: ExchangeLimits) -> Result<Outcome, Refusal> {
-        self.needs_limits_level()?;
+        self.needs_limits_level(limits.level())?;
         let text = format!("set limits of the exchange: {}", limits.listed());
         Ok(self.act(operator, &text, Event::ExchangeLimitsSet(limits)))
     }
 
-    fn needs_limits_level(&self) -> Result<(), Refusal> {
-        if self.state.feature_level >= LIMITS_LEVEL {
+    fn needs_limits_level(&self, level: u32) -> Result<(), Refusal> {
+        let level = level.max(LIMITS_LEVEL);
+        if self.state.feature_level >= level {
             return Ok(());
         }
         Err(invalid(format!(
-            "this needs feature level {LIMITS_LEVEL}: when every server and worker runs this release, run `exchange admin feature-level \
-             set {LIMITS_LEVEL}`"
+            "this needs feature level {level}: when every server and worker runs this release, run `exchange admin feature-level set \
+             {level}`"
         )))
     }
 }

@@ -101,7 +101,21 @@ pub(super) fn walk(state: &State, taker: &MatchingTaker, want: Want, enough: Eno
             break;
         }
         let mut slot = level.chain.first;
-        while slot != NONE {
+        // Parts that iceberg orders do not show yet: behind everything that the level shows.
+        let mut hidden: Amount = 0;
+        loop {
+            if slot == NONE {
+                let mut open = want.quantity - got.quantity;
+                open = open.min(affordable(want.quote.saturating_sub(got.quote), price, step));
+                let take = Amount::from(open).min(hidden) as Quantity;
+                got.quantity += take;
+                got.quote += notional(price, take);
+                if hidden > 0 && take == open {
+                    got.end = End::Wanted;
+                    return got;
+                }
+                break;
+            }
             let maker = state.orders.get(slot);
             slot = state.orders.next(slot, ChainLink::Level);
             if maker.account == taker.account {
@@ -113,7 +127,8 @@ pub(super) fn walk(state: &State, taker: &MatchingTaker, want: Want, enough: Eno
                 }
             }
             let open = (want.quantity - got.quantity).min(affordable(want.quote.saturating_sub(got.quote), price, step));
-            let take = open.min(maker.remaining());
+            let take = open.min(maker.visible());
+            hidden += Amount::from(maker.remaining() - maker.visible());
             got.quantity += take;
             got.quote += notional(price, take);
             if take == open {
@@ -145,12 +160,12 @@ pub(super) fn fills(state: &State, taker: &MatchingTaker, quantity: Quantity) ->
         if ends_at_own && nearest == Some(price) {
             let mut slot = level.chain.first;
             while slot != NONE && missing > 0 && state.orders.get(slot).account != taker.account {
-                missing -= Amount::from(state.orders.get(slot).remaining());
+                missing -= Amount::from(state.orders.get(slot).visible());
                 slot = state.orders.next(slot, ChainLink::Level);
             }
             break;
         }
-        missing -= level.quantity;
+        missing -= level.quantity + entry.book.hidden_at(taker.side.opposite(), price);
         if missing <= 0 {
             break;
         }
@@ -222,7 +237,7 @@ impl Decision<'_> {
                 self.prevent(slot, maker_slot, price);
                 continue;
             }
-            let mut quantity = remaining.min(maker.remaining());
+            let mut quantity = remaining.min(maker.visible());
             if side == Side::Buy && !kind.has_price() && notional(price, quantity) > hold {
                 quantity = affordable(hold, price, step).min(quantity);
                 if quantity == 0 {

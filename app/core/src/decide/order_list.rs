@@ -24,6 +24,7 @@ impl Decision<'_> {
             stop_price: leg.stop_price,
             quantity: new.quantity,
             quote_order_quantity: 0,
+            iceberg: leg.iceberg,
             client_id: leg.client_id,
         };
         let (above, below) = (order(&new.above), order(&new.below));

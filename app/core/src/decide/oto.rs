@@ -64,7 +64,7 @@ impl Decision<'_> {
 
     fn emit_pending(&mut self, new: &NewOrder, list: OrderListId) -> Slot {
         let placed = self.placed(new, Terms::open(new.quantity), list);
-        self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending: true })));
+        self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending: true, iceberg: new.iceberg })));
         self.state.orders.recent()
     }
 
@@ -160,6 +160,7 @@ fn as_new(order: &Order) -> NewOrder {
         stop_price: order.stop_price,
         quantity: order.quantity,
         quote_order_quantity: 0,
+        iceberg: order.iceberg,
         client_id: order.client_id,
     }
 }

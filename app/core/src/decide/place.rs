@@ -4,7 +4,7 @@
 use super::matching::{End, Enough, MatchingTaker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
-use crate::event::{DECREMENT_LEVEL, Event, OrderPlaced};
+use crate::event::{DECREMENT_LEVEL, Event, ExtendedOrder, ICEBERG_LEVEL, OrderPlaced};
 use crate::market::{Filters, Market, MarketStatus};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
 use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
@@ -48,6 +48,9 @@ impl State {
         if new.stp == StpMode::Decrement && self.feature_level < DECREMENT_LEVEL {
             return Err(Refusal::StpNotAllowed);
         }
+        if new.iceberg > 0 && self.feature_level < ICEBERG_LEVEL {
+            return Err(Refusal::IcebergNotSupported);
+        }
         self.check_filters(new, market, account, count, time)?;
         if self.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
             return Err(Refusal::DuplicateClientOrderId);
@@ -74,6 +77,10 @@ impl State {
         let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
         refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
         refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)?;
+        if new.iceberg > 0 {
+            let (icebergs, most) = (account.orders_on(market.id).map_or(0, |orders| orders.icebergs), market.limits.max_icebergs);
+            refuse(most > 0 && icebergs >= most, Filter::MaxNumIcebergOrders)?;
+        }
         self.check_limits(new, market, account, count)
     }
 
@@ -110,7 +117,7 @@ impl State {
         if let Some(value) = value {
             check_value(filters, value, as_market)?;
         }
-        Ok(())
+        if new.iceberg > 0 { check_iceberg(new, market) } else { Ok(()) }
     }
 
     pub(super) fn average(&self, market: MarketId, time: Time) -> Option<Price> {
@@ -139,6 +146,21 @@ pub(super) const fn check_lot(filters: &Filters, quantity: Quantity, as_market: 
         return Err(Refusal::Filter(Filter::MarketLotSize));
     }
     Ok(())
+}
+
+/// An iceberg order rests on the book with a part of its quantity: LOT_SIZE and ICEBERG_PARTS.
+fn check_iceberg(new: &NewOrder, market: &Market) -> Result<(), Refusal> {
+    let NewOrder { iceberg, quantity, .. } = *new;
+    if !new.kind.has_price() || new.time_in_force != TimeInForce::Gtc {
+        return Err(Refusal::UnsupportedCombination);
+    }
+    if iceberg >= quantity {
+        return Err(Refusal::IcebergExceedsQuantity);
+    }
+    check_lot(&market.filters, iceberg, false)?;
+    // Ceiling of quantity / iceberg.
+    let parts = (quantity - 1) / iceberg + 1;
+    refuse(parts > i64::from(market.limits.parts()), Filter::IcebergParts)
 }
 
 /// NOTIONAL.
@@ -281,7 +303,11 @@ impl Decision<'_> {
     /// Places the order and returns its state.
     pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) -> Slot {
         let placed = self.placed(new, terms, list);
-        self.emit(Event::OrderPlaced(placed));
+        if new.iceberg > 0 {
+            self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending: false, iceberg: new.iceberg })));
+        } else {
+            self.emit(Event::OrderPlaced(placed));
+        }
         self.state.orders.recent()
     }
 

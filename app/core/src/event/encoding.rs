@@ -51,11 +51,17 @@ mod kind {
     pub const PENDING_ACTIVATED: u8 = 45;
     pub const MARKET_LIMITS_SET: u8 = 46;
     pub const EXCHANGE_LIMITS_SET: u8 = 47;
+    /// From feature level 6 on: as 46 and 47, with the filters of that level.
+    pub const MARKET_LIMITS_OF_LEVEL_6_SET: u8 = 48;
+    pub const EXCHANGE_LIMITS_OF_LEVEL_6_SET: u8 = 49;
 }
 
 /// Bits of an extended order.
 mod extended {
     pub const PENDING: u8 = 1;
+    /// From feature level 6 on. The quantity follows the order.
+    pub const ICEBERG: u8 = 2;
+    pub const ALL: u8 = PENDING | ICEBERG;
 }
 
 impl Event {
@@ -120,8 +126,12 @@ impl Event {
             }
             Self::ExtendedOrderPlaced(e) => {
                 w.u8(kind::EXTENDED_ORDER_PLACED);
-                w.u8(if e.pending { extended::PENDING } else { 0 });
+                let pending = if e.pending { extended::PENDING } else { 0 };
+                w.u8(pending | if e.iceberg > 0 { extended::ICEBERG } else { 0 });
                 e.placed.encode_fields(w);
+                if e.iceberg > 0 {
+                    w.i64(e.iceberg);
+                }
             }
             Self::OtoPlaced { list, account, market, client_id } => {
                 w.u8(kind::OTO_PLACED);
@@ -137,13 +147,15 @@ impl Event {
                 w.bool(*rests);
             }
             Self::MarketLimitsSet { market, limits } => {
-                w.u8(kind::MARKET_LIMITS_SET);
+                let newest = limits.level() == 6;
+                w.u8(if newest { kind::MARKET_LIMITS_OF_LEVEL_6_SET } else { kind::MARKET_LIMITS_SET });
                 w.u64((*market).into());
-                limits.encode(w);
+                limits.encode(newest, w);
             }
             Self::ExchangeLimitsSet(limits) => {
-                w.u8(kind::EXCHANGE_LIMITS_SET);
-                limits.encode(w);
+                let newest = limits.level() == 6;
+                w.u8(if newest { kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET } else { kind::EXCHANGE_LIMITS_SET });
+                limits.encode(newest, w);
             }
             Self::OperatorActed { actor, reason, action } => {
                 w.u8(kind::OPERATOR_ACTED);
@@ -361,16 +373,22 @@ impl Event {
             }
             kind::EXTENDED_ORDER_PLACED => {
                 let bits = r.u8()?;
-                if bits & !extended::PENDING != 0 {
+                if bits & !extended::ALL != 0 {
                     return Err(r.error("the properties of an order that this release knows: run the release that wrote it"));
                 }
                 let pending = bits & extended::PENDING != 0;
-                Self::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed: OrderPlaced::decode_fields(r)?, pending }))
+                let placed = OrderPlaced::decode_fields(r)?;
+                let iceberg = if bits & extended::ICEBERG != 0 { r.i64()? } else { 0 };
+                Self::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending, iceberg }))
             }
             kind::OTO_PLACED => Self::OtoPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? },
             kind::PENDING_ACTIVATED => Self::PendingActivated { order: r.u64()?, hold: r.amount()?, rests: r.bool()? },
-            kind::MARKET_LIMITS_SET => Self::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(r)? },
-            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(r)?),
+            kind::MARKET_LIMITS_SET | kind::MARKET_LIMITS_OF_LEVEL_6_SET => {
+                let newest = kind == kind::MARKET_LIMITS_OF_LEVEL_6_SET;
+                Self::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(newest, r)? }
+            }
+            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(false, r)?),
+            kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(true, r)?),
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

@@ -16,7 +16,7 @@ use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Quantity, Time, notional};
 use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
-use crate::orders::{ChainLink, Slot};
+use crate::orders::Slot;
 use crate::protection::{CancelScope, Protection};
 use crate::state::{MarketEntry, State};
 
@@ -36,8 +36,8 @@ impl State {
         self.sequence += 1;
         match event {
             Event::Clock(time) => self.now = *time,
-            Event::OrderPlaced(placed) => self.order_placed(placed, false, effects),
-            Event::ExtendedOrderPlaced(order) => self.order_placed(&order.placed, order.pending, effects),
+            Event::OrderPlaced(placed) => self.order_placed(placed, false, 0, effects),
+            Event::ExtendedOrderPlaced(order) => self.order_placed(&order.placed, order.pending, order.iceberg, effects),
             Event::Trade(trade) => self.traded(trade, effects),
             Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
             Event::MatchDecremented(e) => {
@@ -216,10 +216,9 @@ impl State {
     }
 
     #[inline(never)]
-    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, effects: &mut impl Effects) {
+    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, iceberg: Quantity, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
-        let is_algo = e.kind.is_algo();
-        let waits = is_algo || pending;
+        let waits = e.kind.is_algo() || pending;
         let order = Order {
             id: e.order,
             account: e.account,
@@ -238,6 +237,8 @@ impl State {
             prevented: 0,
             prevented_match: 0,
             quote_order_quantity: e.quote_order_quantity,
+            iceberg,
+            shown: 0,
             executed_quote: 0,
             hold: e.hold,
             list: e.list,
@@ -255,13 +256,7 @@ impl State {
             if self.feature_level >= FORWARDING_LEVEL {
                 entry.count.add(1, self.now);
             }
-            entry.open_everywhere.0 += 1;
-            entry.open_everywhere.1 += u32::from(is_algo);
-            let on_market = entry.orders_on_mut(e.market);
-            on_market.open += 1;
-            on_market.algo += u32::from(is_algo);
-            on_market.buying += buying(self.orders.get(slot));
-            self.orders.push_back(&mut on_market.chain, slot, ChainLink::Account);
+            entry.add_open(&mut self.orders, slot);
         }
         if waits {
             if let Some(entry) = self.markets.get_mut(usize::from(e.market)) {
@@ -329,7 +324,9 @@ impl State {
         self.bought_less(&before, before.quantity - quantity);
         let book = book(&mut self.markets, before.market, self.sequence);
         if self.orders.is_resting(slot) {
-            book.reduce(before.side, before.price, before.quantity - quantity);
+            // The part that an iceberg order shows decreases only if the rest is less.
+            let visible = before.shown.min(self.orders.get(slot).remaining());
+            book.shrink(&mut self.orders, slot, before.quantity - quantity, visible);
         }
         if released > 0 {
             let asset = hold_asset(&self.markets, &before);
@@ -355,7 +352,9 @@ impl State {
         let quote = notional(e.price, e.quantity);
         let taker_side = self.orders.get(taker).side;
         let book = book(&mut self.markets, e.market, self.sequence);
-        book.reduce(taker_side.opposite(), e.price, e.quantity);
+        if self.orders.get(maker).iceberg == 0 {
+            book.reduce(taker_side.opposite(), e.price, e.quantity);
+        }
         book.traded(e.price, e.quantity, quote, self.now);
         book.last_trade = e.trade;
         book.last_aggregate = e.aggregate;
@@ -388,6 +387,9 @@ impl State {
         execute(order);
         order.hold -= Amount::from(e.quantity);
         let (seller, seller_order) = (order.account, order.id);
+        if self.orders.get(maker).iceberg > 0 {
+            self.iceberg_traded(maker, e.quantity);
+        }
 
         let market = &self.markets[usize::from(e.market)].market;
         let (base_asset, quote_asset) = (market.base, market.quote);
@@ -450,6 +452,14 @@ impl State {
         }
     }
 
+    /// A part of a resting iceberg order traded; its remainder is the one after the trade.
+    #[cold]
+    #[inline(never)]
+    fn iceberg_traded(&mut self, maker: Slot, quantity: Quantity) {
+        let Order { market, shown, .. } = *self.orders.get(maker);
+        book(&mut self.markets, market, self.sequence).shrink(&mut self.orders, maker, quantity, (shown - quantity).max(0));
+    }
+
     /// `released` are the amounts that taker and maker get back.
     fn match_prevented(&mut self, e: &MatchPrevented, released: [Amount; 2], effects: &mut impl Effects) {
         book(&mut self.markets, e.market, self.sequence).last_prevented_match = e.prevented_match;
@@ -479,10 +489,11 @@ impl State {
             order.updated = self.now;
             order.hold -= released;
             let order = *order;
-            let Order { side, price, account, .. } = order;
+            let Order { account, shown, .. } = order;
             self.bought_less(&order, quantity);
             if id == e.maker {
-                book(&mut self.markets, e.market, self.sequence).reduce(side, price, quantity);
+                let book = book(&mut self.markets, e.market, self.sequence);
+                book.shrink(&mut self.orders, slot, quantity, (shown - quantity).max(0));
             }
             let asset = hold_asset(&self.markets, self.orders.get(slot));
             self.transfer(asset, released, (account, Locked), (account, Free), effects);
@@ -507,7 +518,7 @@ impl State {
         order.updated = self.now;
         let released = order.hold;
         order.hold = 0;
-        let (account, market, kind, list, working) = (order.account, order.market, order.kind, order.list, order.working);
+        let (account, market, list, working) = (order.account, order.market, order.list, order.working);
         if released > 0 {
             let asset = hold_asset(&self.markets, self.orders.get(slot));
             self.transfer(asset, released, (account, Locked), (account, Free), effects);
@@ -523,13 +534,7 @@ impl State {
             book.remove(&mut self.orders, slot);
         }
         if let Some(entry) = self.accounts.get_mut(account as usize) {
-            entry.open_everywhere.0 -= 1;
-            entry.open_everywhere.1 -= u32::from(kind.is_algo());
-            let on_market = entry.orders_on_mut(market);
-            on_market.open -= 1;
-            on_market.algo -= u32::from(kind.is_algo());
-            on_market.buying -= buying(self.orders.get(slot));
-            self.orders.unlink(&mut on_market.chain, slot, ChainLink::Account);
+            entry.remove_open(&mut self.orders, slot);
         }
         effects.order_changed(self.orders.get(slot));
         if !self.amendments.is_empty() {
@@ -568,15 +573,6 @@ fn book(markets: &mut [MarketEntry], market: u16, sequence: u64) -> &mut Book {
     let book = &mut markets[usize::from(market)].book;
     book.sequence = sequence;
     book
-}
-
-/// What an open order may still buy of its base asset.
-#[inline]
-pub(crate) fn buying(order: &Order) -> Amount {
-    match order.side {
-        Side::Buy => order.remaining().into(),
-        Side::Sell => 0,
-    }
 }
 
 /// The asset that an order locks: the quote asset of a buy, the base asset of a sell.

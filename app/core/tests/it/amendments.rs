@@ -3,7 +3,8 @@
 use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, leg, pair, replay, units};
 use exchange_core::command::{AmendOrder, Amended, CancelOrder, Command, Outcome};
 use exchange_core::event::Event;
-use exchange_core::market::{Commission, MAX_ORDER_AMENDS, MarketStatus};
+use exchange_core::limits::ORDER_AMENDS;
+use exchange_core::market::{Commission, MarketStatus};
 use exchange_core::order::{AccountId, OrderId, OrderStatus, OrderType, Side};
 use exchange_core::{State, batch};
 
@@ -150,7 +151,7 @@ fn each_reason_to_refuse_has_its_text() {
         assert_eq!(refused(&mut e, amend(ALICE, id, "0.9", "x")), text(-1013, "Market is closed."));
     }
     e.set_status(MarketStatus::Trading);
-    for step in 1..=MAX_ORDER_AMENDS {
+    for step in 1..=ORDER_AMENDS {
         let quantity = format!("0.{}", 999 - step);
         done(&mut e, amend(ALICE, id, &quantity, "x"));
     }
@@ -158,7 +159,7 @@ fn each_reason_to_refuse_has_its_text() {
     let mut bytes = Vec::new();
     e.state.encode(&mut bytes);
     for state in [replay(&e.journal), State::decode(&bytes).unwrap()] {
-        assert_eq!((state.hash(), state.amendments(id)), (e.state.hash(), MAX_ORDER_AMENDS));
+        assert_eq!((state.hash(), state.amendments(id)), (e.state.hash(), ORDER_AMENDS));
     }
 }
 

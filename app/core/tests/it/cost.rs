@@ -169,6 +169,7 @@ fn pending_orders_of_filled_lists_are_placed_in_linear_time() {
                 stp: StpMode::None,
                 price: leg.price,
                 stop_price: leg.stop_price,
+                iceberg: leg.iceberg,
                 quantity,
                 quote_order_quantity: 0,
                 client_id: leg.client_id,
@@ -285,7 +286,7 @@ fn self_trade_prevention_is_linear_in_every_mode() {
 #[test]
 fn a_position_is_checked_without_a_walk_over_open_orders() {
     let prepare = |e: &mut Exchange, _| {
-        let limits = MarketLimits { max_position: units("10000000"), max_lists: 100_000 };
+        let limits = MarketLimits { max_position: units("10000000"), max_lists: 100_000, ..MarketLimits::default() };
         e.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
     };
     let run = |e: &mut Exchange, size: usize| {

@@ -25,6 +25,7 @@ const RELEASES: &[(&str, u64, u64)] = &[
     ("0.3.0-level-3", 1552, 6708238990194),
     ("0.4.0-level-4", 2032, 9713441136463),
     ("0.5.0-level-5", 2802, 7040934064451),
+    ("0.6.0-level-6", 3024, 22958918610104),
 ];
 
 /// Of [`Event`].
@@ -129,11 +130,31 @@ fn write_level_4(release: &str) {
 fn write_level_5(release: &str) {
     let mut exchange = Exchange::with(filters(), some_commission());
     exchange.works = false;
-    let limits = ExchangeLimits { max_orders: 60, max_algo_orders: 40, max_lists: 9 };
+    let limits = ExchangeLimits { max_orders: 60, max_algo_orders: 40, max_lists: 9, ..Default::default() };
     exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
-    let limits = MarketLimits { max_position: units("2000"), max_lists: 8 };
+    let limits = MarketLimits { max_position: units("2000"), max_lists: 8, ..Default::default() };
     exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
     let mut random = Random(2_030);
+    for _ in 0..1_500 {
+        exchange.now += random.below(3) as i64 * SECOND;
+        let (orders, lists) = (exchange.last_order(), exchange.last_list());
+        let _ = exchange.run(&random.command(orders, lists));
+        if random.chance(60) {
+            exchange.work();
+        }
+    }
+    write_batches(release, &exchange);
+}
+
+/// Additions of feature level 6: iceberg orders, alone and in lists, and the filters of that level.
+fn write_level_6(release: &str) {
+    let mut exchange = Exchange::with(filters(), some_commission());
+    exchange.works = false;
+    let limits = ExchangeLimits { max_icebergs: 40, ..Default::default() };
+    exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
+    let limits = MarketLimits { iceberg_parts: 30, max_icebergs: 20, max_amends: 3, ..Default::default() };
+    exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
+    let mut random = Random(2_031);
     for _ in 0..1_500 {
         exchange.now += random.below(3) as i64 * SECOND;
         let (orders, lists) = (exchange.last_order(), exchange.last_list());
@@ -166,6 +187,7 @@ fn every_release_is_replayed() {
             Some((_, "3")) => write_level_3(&release),
             Some((_, "4")) => write_level_4(&release),
             Some((_, "5")) => write_level_5(&release),
+            Some((_, "6")) => write_level_6(&release),
             _ => write(&release),
         }
     }

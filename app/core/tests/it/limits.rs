@@ -8,7 +8,7 @@ use exchange_core::limits::{ExchangeLimits, MarketLimits};
 use exchange_core::order::{OrderType, Side};
 
 fn set(exchange: &mut Exchange, max_position: &str, max_lists: u32) {
-    let limits = MarketLimits { max_position: units(max_position), max_lists };
+    let limits = MarketLimits { max_position: units(max_position), max_lists, ..Default::default() };
     exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
 }
 
@@ -51,7 +51,7 @@ fn counts_of_an_account_hold_over_all_markets() {
         commission: Default::default(),
     };
     exchange.must(&admin(other));
-    let limits = ExchangeLimits { max_orders: 3, max_algo_orders: 1, max_lists: 1 };
+    let limits = ExchangeLimits { max_orders: 3, max_algo_orders: 1, max_lists: 1, ..Default::default() };
     exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
     let on = |order: NewOrder| NewOrder { market: MARKET + 1, ..order };
     let stop = |exchange: &mut Exchange| {
@@ -113,7 +113,7 @@ fn operators_add_filters_from_level_5_on() {
         _ => None,
     });
     assert_eq!(note.as_deref(), Some("set limits of BTCUSDT: maxPosition 12.50000000, maxNumOrderLists 3"));
-    let negative = MarketLimits { max_position: -1, max_lists: 0 };
+    let negative = MarketLimits { max_position: -1, ..Default::default() };
     let refusal = exchange.run(&admin(AdminAction::SetMarketLimits { market: MARKET, limits: negative })).expect_err("below 0");
     assert_eq!(refusal.to_string(), "maxPosition must be above 0, or 0 for no such filter");
     let mut old = Exchange::of_level_1(filters(), Default::default());
@@ -124,7 +124,7 @@ fn operators_add_filters_from_level_5_on() {
 #[test]
 fn a_position_below_the_smallest_order_is_refused() {
     let mut exchange = Exchange::new();
-    let limits = MarketLimits { max_position: filters().min_quantity - 1, max_lists: 0 };
+    let limits = MarketLimits { max_position: filters().min_quantity - 1, ..MarketLimits::default() };
     let refusal = exchange.run(&admin(AdminAction::SetMarketLimits { market: MARKET, limits })).unwrap_err().to_string();
     assert!(refusal.contains("is below minQty 0.00100000"), "{refusal}");
     set(&mut exchange, "0.001", 0);

@@ -6,6 +6,7 @@ mod cost;
 mod decrement;
 mod forwarded;
 mod golden;
+mod iceberg;
 mod limits;
 mod naive;
 mod order_count;

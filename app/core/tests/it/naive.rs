@@ -22,6 +22,8 @@ pub struct Open {
     pub executed: i64,
     pub executed_quote: i128,
     pub prevented: i64,
+    /// Of an iceberg order on the book: the rest of the part that is shown.
+    pub shown: i64,
     pub hold: i128,
     pub list: u64,
     /// Some(arrival) on the book, None while it waits or takes.
@@ -36,6 +38,11 @@ pub struct Open {
 impl Open {
     fn left(&self) -> i64 {
         self.new.quantity - self.executed - self.prevented
+    }
+
+    /// What the book shows of it.
+    pub fn visible(&self) -> i64 {
+        if self.new.iceberg > 0 { self.shown } else { self.left() }
     }
 }
 
@@ -170,6 +177,9 @@ impl Naive {
         if new.stp == StpMode::Decrement && !self.newest_level {
             return refuse("This symbol does not allow the specified self-trade prevention mode.");
         }
+        if new.iceberg > 0 && !self.newest_level {
+            return refuse("Iceberg orders are not supported for this symbol.");
+        }
         self.check_filters(new, count)?;
         if self.open.iter().any(|o| o.new.account == new.account && o.new.client_id == new.client_id) {
             return refuse("Duplicate order sent.");
@@ -199,10 +209,16 @@ impl Naive {
     }
 
     /// Result of walking the book for at most `quantity` and at most `budget`: quantity, value, and whether the book ended first.
+    /// What an iceberg order has left after its shown part is another order behind all others at its price.
     fn preview(&self, taker: &NewOrder, quantity: i64, budget: Option<i128>) -> (i64, i128, bool) {
         let (mut got, mut value) = (0i64, 0i128);
-        for i in self.opposite(taker) {
-            let maker = &self.open[i];
+        let mut makers: Vec<(Open, i64)> =
+            self.opposite(taker).into_iter().map(|i| (self.open[i].clone(), self.open[i].visible())).collect();
+        let mut at = 0;
+        while at < makers.len() {
+            let (maker, visible) = makers[at].clone();
+            let behind = maker.left() - visible;
+            at += 1;
             if maker.new.account == taker.account && !matches!(taker.stp, StpMode::None | StpMode::Decrement) {
                 if taker.stp == StpMode::ExpireMaker {
                     continue;
@@ -215,7 +231,14 @@ impl Naive {
                 let lots = (budget - value) * ONE / price / i128::from(self.filters.step_size);
                 open = open.min(i64::try_from(lots * i128::from(self.filters.step_size)).unwrap_or(i64::MAX));
             }
-            let take = open.min(maker.left());
+            if behind > 0 {
+                let end = makers.iter().rposition(|other| other.0.new.price == maker.new.price).unwrap() + 1;
+                let part = behind.min(maker.new.iceberg);
+                let mut rest = maker.clone();
+                rest.executed += visible;
+                makers.insert(end, (rest, part));
+            }
+            let take = open.min(visible);
             got += take;
             value += price * i128::from(take) / ONE;
             if take == open {
@@ -292,6 +315,7 @@ impl Naive {
             executed: 0,
             executed_quote: 0,
             prevented: 0,
+            shown: 0,
             hold,
             list,
             arrived: None,
@@ -371,11 +395,12 @@ impl Naive {
             if left == 0 {
                 break;
             }
-            let (maker_id, price, maker_left) = (self.open[maker].id, self.open[maker].new.price, self.open[maker].left());
+            let (maker_id, price, maker_left) = (self.open[maker].id, self.open[maker].new.price, self.open[maker].visible());
             let own = self.open[maker].new.account == new.account;
             if own && !matches!(new.stp, StpMode::None | StpMode::Decrement) {
                 if new.stp != StpMode::ExpireTaker {
-                    self.open[maker].prevented += maker_left;
+                    let whole = self.open[maker].left();
+                    self.open[maker].prevented += whole;
                     self.end_others(maker_id, "EXPIRED");
                     self.end(maker_id, "EXPIRED_IN_MATCH");
                 }
@@ -404,14 +429,32 @@ impl Naive {
         let Some(me) = self.find(id) else { return };
         match (new.kind.has_price(), new.time_in_force) {
             (true, TimeInForce::Gtc) => {
-                self.arrivals += 1;
-                self.open[me].arrived = Some(self.arrivals);
+                self.arrive(me);
             }
             (true, _) => self.end(id, "EXPIRED"),
             (false, _) => {
                 let whole = new.quote_order_quantity > 0 && self.open[me].left() == 0 && !ended;
                 self.end(id, if whole { "FILLED" } else { "EXPIRED" });
             }
+        }
+    }
+
+    /// The order at this position of the list joins the book, or shows its next part there.
+    pub fn arrive(&mut self, me: usize) {
+        self.arrivals += 1;
+        let order = &mut self.open[me];
+        order.arrived = Some(self.arrivals);
+        order.shown = order.left().min(order.new.iceberg);
+    }
+
+    /// A part of the order's shown quantity left the book.
+    fn show_next(&mut self, id: u64, quantity: i64) {
+        let Some(me) = self.find(id).filter(|me| self.open[*me].new.iceberg > 0 && self.open[*me].arrived.is_some()) else {
+            return;
+        };
+        self.open[me].shown -= quantity;
+        if self.open[me].shown == 0 && self.open[me].left() > 0 {
+            self.arrive(me);
         }
     }
 
@@ -432,6 +475,8 @@ impl Naive {
         balance.0 += back;
         if left == 0 {
             self.end(id, "EXPIRED_IN_MATCH");
+        } else {
+            self.show_next(id, quantity);
         }
     }
 
@@ -465,6 +510,8 @@ impl Naive {
             self.balance(exchange_core::FEES, gets).0 += fee;
             if whole {
                 self.end(id, "FILLED");
+            } else {
+                self.show_next(id, quantity);
             }
         }
     }

@@ -328,6 +328,7 @@ fn leg(price: &str, stop_price: &str, id: &str) -> OcoLeg {
         price: units(price),
         stop_price: units(stop_price),
         time_in_force: TimeInForce::Gtc,
+        iceberg: 0,
         client_id: client_id(id),
     }
 }

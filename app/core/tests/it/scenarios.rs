@@ -187,6 +187,7 @@ fn oco(e: &mut Exchange, account: u32, side: Side, above: (OrderType, &str, &str
         price: units(price),
         stop_price: units(stop_price),
         time_in_force: TimeInForce::Gtc,
+        iceberg: 0,
         client_id: client_id(&format!("{}-{name}", id.as_str())),
     };
     let (above, below) = (leg(above, "above"), leg(below, "below"));

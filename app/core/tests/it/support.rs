@@ -31,7 +31,14 @@ pub fn client_id(text: &str) -> ClientId {
 
 /// A leg of a pair; "0": without that price.
 pub fn leg(kind: OrderType, price: &str, stop_price: &str, id: &str) -> OcoLeg {
-    OcoLeg { kind, price: units(price), stop_price: units(stop_price), time_in_force: TimeInForce::Gtc, client_id: client_id(id) }
+    OcoLeg {
+        kind,
+        price: units(price),
+        stop_price: units(stop_price),
+        time_in_force: TimeInForce::Gtc,
+        iceberg: 0,
+        client_id: client_id(id),
+    }
 }
 
 /// A pair of Alice.
@@ -167,6 +174,7 @@ impl Exchange {
             stop_price: 0,
             quantity: 0,
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: client_id(&format!("c{}", self.next_client)),
         }
     }
@@ -289,6 +297,14 @@ impl Random {
         (1 + self.below(3_000) as i64) * units("0.001")
     }
 
+    /// Often, so that takers meet many; sometimes one that is refused.
+    fn iceberg(&mut self, kind: OrderType, quantity: i64) -> i64 {
+        if (!kind.has_price() && self.chance(95)) || self.chance(70) {
+            return 0;
+        }
+        (quantity / (2 + self.below(12) as i64) / units("0.001") + 1) * units("0.001")
+    }
+
     fn id(&mut self) -> ClientId {
         // Few ids, so that duplicates and matches by client id happen.
         client_id(&format!("r{}", self.below(400)))
@@ -298,16 +314,23 @@ impl Random {
         let kind = if self.chance(60) { OrderType::Limit } else { self.pick(OrderType::ALL) };
         let by_quote = kind == OrderType::Market && self.chance(40);
         let has_tif = matches!(kind, OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit);
+        let (account, side) = (self.account(), self.pick(Side::ALL));
+        let time_in_force = if has_tif && self.chance(20) { self.pick(TimeInForce::ALL) } else { TimeInForce::Gtc };
+        let stp = self.pick(StpMode::ALL);
+        let price = if kind.has_price() { self.price() } else { 0 };
+        let stop_price = if kind.is_algo() { self.price() } else { 0 };
+        let quantity = if by_quote { 0 } else { self.quantity() };
         NewOrder {
-            account: self.account(),
+            account,
             market: MARKET,
-            side: self.pick(Side::ALL),
+            side,
             kind,
-            time_in_force: if has_tif && self.chance(20) { self.pick(TimeInForce::ALL) } else { TimeInForce::Gtc },
-            stp: self.pick(StpMode::ALL),
-            price: if kind.has_price() { self.price() } else { 0 },
-            stop_price: if kind.is_algo() { self.price() } else { 0 },
-            quantity: if by_quote { 0 } else { self.quantity() },
+            time_in_force,
+            stp,
+            price,
+            stop_price,
+            quantity,
+            iceberg: self.iceberg(kind, quantity),
             quote_order_quantity: if by_quote { Amount::from(self.below(200_000) as i64 * units("0.001")) } else { 0 },
             client_id: self.id(),
         }
@@ -350,6 +373,7 @@ impl Random {
             price: if kind.has_price() { self.price() } else { 0 },
             stop_price: if kind.is_algo() { self.price() } else { 0 },
             time_in_force: TimeInForce::Gtc,
+            iceberg: self.iceberg(kind, units("1.5")),
             client_id: self.id(),
         };
         let (above, below) = match side {
@@ -378,6 +402,7 @@ impl Random {
             stop_price: 0,
             quantity: self.quantity() / 2 / units("0.001") * units("0.001") + units("0.001"),
             quote_order_quantity: 0,
+            iceberg: if self.chance(20) { units("0.1") } else { 0 },
             ..working
         };
         let follows = |order: NewOrder| NewOrder { account: working.account, stp: working.stp, ..order };
@@ -398,6 +423,7 @@ impl Random {
                 stop_price: leg.stop_price,
                 quantity: pair.quantity,
                 quote_order_quantity: 0,
+                iceberg: leg.iceberg,
                 client_id: leg.client_id,
             };
             PendingOrders::Pair { above: order(&pair.above), below: order(&pair.below) }

@@ -53,7 +53,19 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     let mut open: Vec<_> = slow
         .open
         .iter()
-        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting || o.pending))
+        .map(|o| {
+            (
+                o.id,
+                o.new.quantity,
+                o.new.client_id,
+                o.amendments,
+                o.executed,
+                o.prevented,
+                o.hold,
+                o.waiting || o.pending,
+                o.shown,
+            )
+        })
         .collect();
     open.sort_unstable_by_key(|o| o.0);
     let mut real: Vec<_> = [ALICE, BOB, CAROL]
@@ -61,7 +73,7 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
         .flat_map(|account| fast.state.open_orders(*account, None))
         .map(|o| {
             let amendments = fast.state.amendments(o.id) as usize;
-            (o.id, o.quantity, o.client_id, amendments, o.executed, o.prevented, o.hold, !o.working)
+            (o.id, o.quantity, o.client_id, amendments, o.executed, o.prevented, o.hold, !o.working, o.shown)
         })
         .collect();
     real.sort_unstable_by_key(|o| o.0);
@@ -70,7 +82,7 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     for (side, levels) in [(Side::Buy, depth.bids), (Side::Sell, depth.asks)] {
         let mut naive: BTreeMap<i64, Amount> = BTreeMap::new();
         for o in slow.open.iter().filter(|o| o.arrived.is_some() && o.new.side == side) {
-            *naive.entry(o.new.price).or_default() += Amount::from(o.new.quantity - o.executed - o.prevented);
+            *naive.entry(o.new.price).or_default() += Amount::from(o.visible());
         }
         let mut levels = levels;
         levels.sort_unstable();
@@ -95,8 +107,9 @@ enum Pace {
 
 /// Filters that an operator added, and that refuse often.
 fn add_limits(fast: &mut Exchange, slow: &mut Naive) {
-    slow.market_limits = MarketLimits { max_position: units("1010"), max_lists: 3 };
-    slow.limits = ExchangeLimits { max_orders: 11, max_algo_orders: 2, max_lists: 2 };
+    slow.market_limits =
+        MarketLimits { max_position: units("1010"), max_lists: 3, iceberg_parts: 20, max_icebergs: 2, max_amends: 2 };
+    slow.limits = ExchangeLimits { max_orders: 11, max_algo_orders: 2, max_lists: 2, max_icebergs: 1 };
     fast.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits: slow.market_limits }));
     fast.must(&admin(AdminAction::SetExchangeLimits { limits: slow.limits }));
 }
@@ -155,7 +168,7 @@ fn the_fast_exchange_does_what_the_slow_one_does() {
             amendments += amended;
         }
         assert_eq!(amendments > 80, pace != Pace::AtOnce, "{pace:?}: {amendments} amendments");
-        assert!(accepted > 10_000 && trades > 5_000, "{pace:?} does something: {accepted} accepted, {trades} trades");
+        assert!(accepted > 10_000 && trades > 3_000, "{pace:?} does something: {accepted} accepted, {trades} trades");
     }
 }
 
@@ -179,6 +192,6 @@ fn also_where_filters_refuse_often() {
     };
     for seed in 1_000..1_030 {
         let (accepted, ..) = run(seed, 600, tight.clone(), if seed % 2 == 0 { Pace::Drained } else { Pace::Some });
-        assert!(accepted > 60, "seed {seed}: {accepted} accepted");
+        assert!(accepted > 45, "seed {seed}: {accepted} accepted");
     }
 }

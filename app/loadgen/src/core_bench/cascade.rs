@@ -73,6 +73,7 @@ fn order(number: u64, account: AccountId, side: Side, kind: OrderType, price: Pr
         stop_price: if waits { price } else { 0 },
         quantity: QUANTITY,
         quote_order_quantity: 0,
+        iceberg: 0,
         client_id,
     }))
 }

@@ -59,6 +59,7 @@ impl CommandStream {
             stop_price: 0,
             quantity: lots * LOT,
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: client_id(&mut self.random)?,
         }))
     }

@@ -46,7 +46,8 @@ impl SimulatedTaker {
                 45..60 => self.send(market, buy, "QUOTE").await,
                 60..80 => self.send(market, buy, "IOC").await,
                 80..84 => self.send(market, buy, "FOK").await,
-                84..90 => self.send(market, buy, "LIMIT_MAKER").await,
+                84..87 => self.send(market, buy, "LIMIT_MAKER").await,
+                87..90 => self.send(market, buy, "ICEBERG").await,
                 90..94 => self.send(market, buy, "STOP_LOSS_LIMIT").await,
                 94..97 => self.send(market, buy, "TAKE_PROFIT").await,
                 97..99 => self.send_oco(market, buy).await,
@@ -81,6 +82,10 @@ impl SimulatedTaker {
             "QUOTE" => format!("type=MARKET&quoteOrderQty={value}"),
             "IOC" | "FOK" => limit(kind),
             "LIMIT_MAKER" => format!("type=LIMIT_MAKER&quantity={quantity}&price={}", price(-FAR)),
+            "ICEBERG" => {
+                let part = text(rules.quantity(value as f64 / 4.0, rules.price(fair)));
+                format!("type=LIMIT_MAKER&quantity={quantity}&price={}&icebergQty={part}", price(-FAR))
+            }
             "STOP_LOSS_LIMIT" => {
                 let (stop, price) = (price(FAR), price(FAR + REACH));
                 format!("type=STOP_LOSS_LIMIT&timeInForce=GTC&quantity={quantity}&stopPrice={stop}&price={price}")
@@ -90,7 +95,7 @@ impl SimulatedTaker {
         };
         let parameters = format!("symbol={}&side={}&{terms}", rules.symbol, side(buy));
         if let CallResult::Done(reply) = self.participant.post("/api/v3/order", &parameters).await
-            && matches!(kind, "LIMIT_MAKER" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT")
+            && matches!(kind, "LIMIT_MAKER" | "ICEBERG" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT")
             && let Some(id) = reply["orderId"].as_u64()
         {
             self.waiting[market].push_back(Waiting::Order(id));

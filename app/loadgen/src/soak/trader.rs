@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Pause between two requests, so that a run lasts and its journal stays short.
 const THINK: Duration = Duration::from_millis(25);
+/// A multiple of every market's lot, in 10⁻⁸.
+const ICEBERG_STEP: i64 = exchange_core::money::SCALE / 1_000;
 /// Orders that are read back and cancelled.
 const REMEMBERED: usize = 30;
 
@@ -111,7 +113,13 @@ impl Trader {
         let order = self.workload.order(self.sent);
         let client_id = format!("fault-{}-{}", self.account, self.sent);
         let price = Decimal::from(order.price);
-        let terms = if self.random.chance(20) { "IOC" } else { "GTC" };
+        // The book shows a third or less of an iceberg order at a time.
+        let part = order.quantity / 3 / ICEBERG_STEP * ICEBERG_STEP;
+        let terms = match self.random.below(100) {
+            0..20 => "IOC".to_owned(),
+            20..40 if part > 0 => format!("GTC&icebergQty={}", Decimal::from(part)),
+            _ => "GTC".to_owned(),
+        };
         let parameters = format!(
             "symbol={}&side={}&type=LIMIT&timeInForce={terms}&price={price}&quantity={}&newClientOrderId={client_id}\
              &newOrderRespType=FULL&recvWindow={}",

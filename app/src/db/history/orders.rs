@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "id, price, stop_price, quantity, executed, created, updated, working_since, account, market, side, kind, time_in_force, \
          stp, status, expiry_reason, working, executed_quote::text, hold::text, client_id, quote_order_quantity::text, list, \
-         prevented, prevented_match"
+         prevented, prevented_match, iceberg_quantity"
     };
 }
 
@@ -132,5 +132,8 @@ fn read(row: &PgRow) -> sqlx::Result<Order> {
         list: optional(21)?.unsigned_abs(),
         prevented: optional(22)?,
         prevented_match: optional(23)?.unsigned_abs(),
+        iceberg: optional(24)?,
+        // The table has no place for what the book shows at the moment.
+        shown: 0,
     })
 }

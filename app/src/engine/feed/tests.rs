@@ -64,6 +64,7 @@ impl World {
             stop_price: 0,
             quantity: quantity * SCALE,
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: ClientId::new(&self.number.to_string()).unwrap(),
         }
     }

@@ -21,58 +21,49 @@ pub enum ParameterKind {
 
 /// Read by name so that a client gets a clear refusal; omitted from the reference.
 pub const REFUSED: &[&str] = &[
-    "icebergQty",
     "trailingDelta",
     "strategyId",
     "strategyType",
     "pegPriceType",
     "pegOffsetValue",
     "pegOffsetType",
-    "aboveIcebergQty",
     "aboveTrailingDelta",
     "aboveStrategyId",
     "aboveStrategyType",
     "abovePegPriceType",
     "abovePegOffsetType",
     "abovePegOffsetValue",
-    "belowIcebergQty",
     "belowTrailingDelta",
     "belowStrategyId",
     "belowStrategyType",
     "belowPegPriceType",
     "belowPegOffsetType",
     "belowPegOffsetValue",
-    "workingIcebergQty",
     "workingStrategyId",
     "workingStrategyType",
     "workingPegPriceType",
     "workingPegOffsetType",
     "workingPegOffsetValue",
-    "pendingIcebergQty",
     "pendingTrailingDelta",
     "pendingStrategyId",
     "pendingStrategyType",
     "pendingPegPriceType",
     "pendingPegOffsetType",
     "pendingPegOffsetValue",
-    "pendingAboveIcebergQty",
     "pendingAboveTrailingDelta",
     "pendingAboveStrategyId",
     "pendingAboveStrategyType",
     "pendingAbovePegPriceType",
     "pendingAbovePegOffsetType",
     "pendingAbovePegOffsetValue",
-    "pendingBelowIcebergQty",
     "pendingBelowTrailingDelta",
     "pendingBelowStrategyId",
     "pendingBelowStrategyType",
     "pendingBelowPegPriceType",
     "pendingBelowPegOffsetType",
     "pendingBelowPegOffsetValue",
-    "limitIcebergQty",
     "limitStrategyId",
     "limitStrategyType",
-    "stopIcebergQty",
     "stopStrategyId",
     "stopStrategyType",
 ];
@@ -169,6 +160,17 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
             (ParameterKind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
         "newQty" => (ParameterKind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
+        "icebergQty"
+        | "aboveIcebergQty"
+        | "belowIcebergQty"
+        | "workingIcebergQty"
+        | "pendingIcebergQty"
+        | "pendingAboveIcebergQty"
+        | "pendingBelowIcebergQty"
+        | "limitIcebergQty"
+        | "stopIcebergQty" => {
+            (ParameterKind::Decimal, "The part of the quantity that the book shows at a time; only with a limit price and GTC.")
+        }
         "preventedMatchId" => (ParameterKind::Integer, "Id of one match. Not together with other ids or limit."),
         "fromPreventedMatchId" => (ParameterKind::Integer, "First match id of the answer, with orderId."),
         "fromExecutionId" => (ParameterKind::Integer, "First execution id of the answer."),

@@ -153,10 +153,37 @@ pub const ORDERS: &[(&str, i64, &str)] = &[
         "This symbol does not allow the specified self-trade prevention mode.",
     ),
     // Features that this exchange does not support.
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=1", -2010, "IcebergQty exceeds QTY."),
     (
-        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=0.1",
-        -2010,
-        "Iceberg orders are not supported for this symbol.",
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=0.001",
+        -1013,
+        "Filter failure: ICEBERG_PARTS",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=0.5000001",
+        -1013,
+        "Filter failure: LOT_SIZE",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=IOC&price=100&quantity=1&icebergQty=0.1",
+        -1014,
+        "Unsupported order combination.",
+    ),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&icebergQty=0.1", -1106, "Parameter 'icebergQty' sent when not required."),
+    (
+        "symbol=BTCUSDT&side=SELL&type=STOP_LOSS&quantity=1&stopPrice=90&icebergQty=0.1",
+        -1106,
+        "Parameter 'icebergQty' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=1e-1",
+        -1100,
+        "Illegal characters found in parameter 'icebergQty'; legal range is '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=",
+        -1105,
+        "Parameter 'icebergQty' was empty.",
     ),
     (
         "symbol=BTCUSDT&side=SELL&type=STOP_LOSS&quantity=1&trailingDelta=100",
@@ -310,9 +337,25 @@ pub const OTHERS: &[(&str, &str, &str, i64, &str)] = &[
     (
         "POST",
         "/api/v3/orderList/oco",
-        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&aboveIcebergQty=1&belowType=STOP_LOSS&belowStopPrice=90",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&belowType=STOP_LOSS&belowStopPrice=90&belowIcebergQty=0.1",
+        -1106,
+        "Parameter 'belowIcebergQty' sent when not required.",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oco",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&belowType=STOP_LOSS_LIMIT&belowStopPrice=90\
+         &belowPrice=89&belowTimeInForce=IOC&belowIcebergQty=0.1",
+        -1160,
+        "Parameter 'belowIcebergQty' is not supported if `belowTimeInForce` is not GTC.",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oto",
+        "symbol=BTCUSDT&workingType=LIMIT&workingTimeInForce=GTC&workingSide=BUY&workingPrice=99&workingQuantity=1&workingIcebergQty=1\
+         &pendingSide=SELL&pendingType=MARKET&pendingQuantity=1",
         -2010,
-        "Iceberg orders are not supported for this symbol.",
+        "IcebergQty exceeds QTY.",
     ),
     (
         "POST",

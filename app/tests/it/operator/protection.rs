@@ -32,10 +32,14 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
     let trader = operator.trader(&exchange, "trader").await;
     operator.does(&["market", "set-limits", "BTCUSDT", "--max-position", "100.5", "--max-order-lists", "2"]).await;
     operator.does(&["market", "set-exchange-limits", "--max-orders", "3", "--max-algo-orders", "1"]).await;
-    operator.does(&["market", "set-exchange-limits", "--max-order-lists", "9"]).await;
+    operator.does(&["market", "set-exchange-limits", "--max-order-lists", "9", "--max-iceberg-orders", "1"]).await;
+    let of_level_6 =
+        ["market", "set-limits", "BTCUSDT", "--iceberg-parts", "4", "--max-iceberg-orders", "2", "--max-order-amends", "1"];
+    operator.does(&of_level_6).await;
     let of_all = json!([
         {"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 3},
         {"filterType": "EXCHANGE_MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 1},
+        {"filterType": "EXCHANGE_MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": 1},
         {"filterType": "EXCHANGE_MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 9},
     ]);
     let info = exchange.public("/api/v3/exchangeInfo", "symbol=BTCUSDT").await.ok();
@@ -44,6 +48,9 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
     for filter in [
         json!({"filterType": "MAX_POSITION", "maxPosition": "100.50000000"}),
         json!({"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 2}),
+        json!({"filterType": "ICEBERG_PARTS", "limit": 4}),
+        json!({"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": 2}),
+        json!({"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 1}),
     ] {
         assert!(filters.contains(&filter), "{filter} in {filters:?}");
     }
@@ -51,15 +58,29 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
     assert_eq!((&own["exchangeFilters"], &own["symbolFilters"]), (&of_all, &info["symbols"][0]["filters"]));
     let over = trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=101").await;
     assert_eq!(over.error(), (400, -1013, "Filter failure: MAX_POSITION"));
-    for _ in 0..3 {
+    let iceberg = "side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.1&icebergQty";
+    let parts = trader.order(&format!("{iceberg}=0.02")).await;
+    assert_eq!(parts.error(), (400, -1013, "Filter failure: ICEBERG_PARTS"));
+    let first = trader.order(&format!("{iceberg}=0.05")).await.ok();
+    let second = trader.order(&format!("{iceberg}=0.05")).await;
+    assert_eq!(second.error(), (400, -1013, "Filter failure: EXCHANGE_MAX_NUM_ICEBERG_ORDERS"));
+    let amend = async |quantity: &str| {
+        let parameters = format!("symbol=BTCUSDT&orderId={}&newQty={quantity}", first["orderId"]);
+        trader.put("/api/v3/order/amend/keepPriority", &parameters).await
+    };
+    amend("0.09").await.ok();
+    assert_eq!(amend("0.08").await.error(), (400, -2038, "Filter failure: MAX_NUM_ORDER_AMENDS"));
+    for _ in 0..2 {
         trader.limit("BUY", "100.00", "0.1").await;
     }
     let full = trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.1").await;
     assert_eq!(full.error(), (400, -1013, "Filter failure: EXCHANGE_MAX_NUM_ORDERS"));
     let refused = operator.refused(&["market", "set-limits", "BTCUSDT", "--max-position", "many"]).await;
     assert!(refused.contains("max-position: invalid value many"), "{refused}");
-    let zero = ["market", "set-exchange-limits", "--max-orders", "0", "--max-algo-orders", "0", "--max-order-lists", "0"];
-    operator.does(&zero).await;
+    let refused = operator.refused(&["market", "set-limits", "BTCUSDT", "--iceberg-parts", "1"]).await;
+    assert!(refused.contains("the limit of ICEBERG_PARTS must be 2 to 1000, or 0 for 100; sent: 1"), "{refused}");
+    let zero = ["--max-orders", "0", "--max-algo-orders", "0", "--max-order-lists", "0", "--max-iceberg-orders", "0"];
+    operator.does(&[&["market", "set-exchange-limits"], &zero[..]].concat()).await;
     assert_eq!(exchange.public("/api/v3/exchangeInfo", "").await.ok()["exchangeFilters"], json!([]));
     trader.limit("BUY", "100.00", "0.1").await;
 }

@@ -141,6 +141,9 @@ impl Journal {
             8 => Command::PlaceOco(self.oco(account, market, price)),
             9 => self.oto(account, market, price),
             10 | 11 => self.amend(account, market),
+            12 => {
+                Command::Place(NewOrder { quantity: SCALE / 5, iceberg: SCALE / 20, ..self.order(account, market, side, price) })
+            }
             _ => Command::Place(self.order(account, market, side, price)),
         }
     }
@@ -170,6 +173,7 @@ impl Journal {
             stop_price: 0,
             quantity: SCALE / 100 * (1 + self.below(100) as i64),
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: self.client_id(),
         }
     }
@@ -181,6 +185,7 @@ impl Journal {
             price,
             stop_price,
             time_in_force: TimeInForce::Gtc,
+            iceberg: 0,
             client_id: self.client_id(),
         };
         let above = leg(OrderType::LimitMaker, (price + 30) * SCALE, 0);
@@ -203,6 +208,7 @@ impl Journal {
             stop_price: leg.stop_price,
             quantity,
             quote_order_quantity: 0,
+            iceberg: 0,
             client_id: leg.client_id,
         };
         let pending = PendingOrders::Pair { above: order(&above), below: order(&below) };

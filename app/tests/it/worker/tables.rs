@@ -107,6 +107,7 @@ struct OrderRow {
     list: Option<i64>,
     prevented: Option<i64>,
     prevented_match: Option<i64>,
+    iceberg_quantity: Option<i64>,
 }
 
 impl From<&Order> for OrderRow {
@@ -137,6 +138,7 @@ impl From<&Order> for OrderRow {
             list: (order.list != 0).then_some(order.list as i64),
             prevented: (order.prevented > 0).then_some(order.prevented),
             prevented_match: (order.prevented > 0).then_some(order.prevented_match as i64),
+            iceberg_quantity: (order.iceberg > 0).then_some(order.iceberg),
         }
     }
 }

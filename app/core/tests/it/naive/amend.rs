@@ -29,7 +29,8 @@ impl Naive {
         if order.executed + order.prevented >= amend.quantity {
             return refuse("Order amend (quantity not above the executed quantity) is not supported.");
         }
-        if order.amendments >= 10 {
+        let most = if self.market_limits.max_amends == 0 { 10 } else { self.market_limits.max_amends };
+        if order.amendments >= most as usize {
             return refuse("Filter failure: MAX_NUM_ORDER_AMENDS");
         }
         let taken = |o: &Open| mine(o) && o.id != order.id && o.new.client_id == amend.new_client_id;
@@ -43,6 +44,8 @@ impl Naive {
             let me = self.find(*id).unwrap();
             self.open[me].new.quantity = amend.quantity;
             self.open[me].amendments += 1;
+            let left = self.open[me].left();
+            self.open[me].shown = self.open[me].shown.min(left);
             let o = &self.open[me];
             let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
             let left = i128::from(o.left());

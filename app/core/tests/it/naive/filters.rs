@@ -3,7 +3,7 @@
 use super::{Naive, ONE, refuse};
 use crate::support::BTC;
 use exchange_core::command::NewOrder;
-use exchange_core::order::{AccountId, OrderType, Side};
+use exchange_core::order::{AccountId, OrderType, Side, TimeInForce};
 
 impl Naive {
     pub(super) fn check_filters(&self, new: &NewOrder, count: usize) -> Result<(), String> {
@@ -15,6 +15,11 @@ impl Naive {
         }
         if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
             return refuse("Filter failure: MAX_NUM_ALGO_ORDERS");
+        }
+        let icebergs = mine().filter(|o| o.new.iceberg > 0).count();
+        let most = self.market_limits.max_icebergs as usize;
+        if new.iceberg > 0 && most != 0 && icebergs >= most {
+            return refuse("Filter failure: MAX_NUM_ICEBERG_ORDERS");
         }
         self.check_limits(new, count)
     }
@@ -61,7 +66,25 @@ impl Naive {
             Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
             _ => {}
         }
-        Ok(())
+        if new.iceberg == 0 {
+            return Ok(());
+        }
+        if market_like || new.time_in_force != TimeInForce::Gtc {
+            return refuse("Unsupported order combination.");
+        }
+        if new.quantity <= new.iceberg {
+            return refuse("IcebergQty exceeds QTY.");
+        }
+        if outside(new.iceberg, f.min_quantity, f.max_quantity, f.step_size) {
+            return failure("LOT_SIZE");
+        }
+        let (mut parts, mut left) = (0, new.quantity);
+        while left > 0 {
+            left -= new.iceberg;
+            parts += 1;
+        }
+        let most = if self.market_limits.iceberg_parts == 0 { 100 } else { self.market_limits.iceberg_parts };
+        if parts > most { failure("ICEBERG_PARTS") } else { Ok(()) }
     }
 
     fn check_limits(&self, new: &NewOrder, count: usize) -> Result<(), String> {
@@ -78,6 +101,10 @@ impl Naive {
         let algo = mine().filter(|o| o.new.kind.is_algo()).count();
         if limits.max_algo_orders != 0 && new.kind.is_algo() && algo >= limits.max_algo_orders as usize {
             return refuse("Filter failure: EXCHANGE_MAX_NUM_ALGO_ORDERS");
+        }
+        let icebergs = mine().filter(|o| o.new.iceberg > 0).count();
+        if limits.max_icebergs != 0 && new.iceberg > 0 && icebergs >= limits.max_icebergs as usize {
+            return refuse("Filter failure: EXCHANGE_MAX_NUM_ICEBERG_ORDERS");
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ impl Naive {
             stop_price: leg.stop_price,
             quantity: oco.quantity,
             quote_order_quantity: 0,
+            iceberg: leg.iceberg,
             client_id: leg.client_id,
         };
         let (above, below) = (leg(&oco.above), leg(&oco.below));
@@ -53,9 +54,8 @@ impl Naive {
             let rests = leg.kind == OrderType::LimitMaker;
             let id = self.add(leg, quantity, if is_stop { 0 } else { hold }, list);
             if rests {
-                self.arrivals += 1;
                 let me = self.find(id).unwrap();
-                self.open[me].arrived = Some(self.arrivals);
+                self.arrive(me);
             }
             shown.push(self.show(id));
         }

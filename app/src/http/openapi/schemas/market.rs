@@ -58,9 +58,9 @@ pub struct Symbol {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Filter {
-    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS,
-    /// MAX_POSITION, MAX_NUM_ORDER_LISTS, MAX_NUM_ORDER_AMENDS, EXCHANGE_MAX_NUM_ORDERS, EXCHANGE_MAX_NUM_ALGO_ORDERS or
-    /// EXCHANGE_MAX_NUM_ORDER_LISTS.
+    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, ICEBERG_PARTS, MAX_NUM_ORDERS,
+    /// MAX_NUM_ALGO_ORDERS, MAX_NUM_ICEBERG_ORDERS, MAX_POSITION, MAX_NUM_ORDER_LISTS, MAX_NUM_ORDER_AMENDS, EXCHANGE_MAX_NUM_ORDERS,
+    /// EXCHANGE_MAX_NUM_ALGO_ORDERS, EXCHANGE_MAX_NUM_ICEBERG_ORDERS or EXCHANGE_MAX_NUM_ORDER_LISTS.
     #[schema(example = "PRICE_FILTER")]
     pub filter_type: String,
     pub min_price: Option<Decimal>,
@@ -84,6 +84,9 @@ pub struct Filter {
     pub apply_max_to_market: Option<bool>,
     pub max_num_orders: Option<u32>,
     pub max_num_algo_orders: Option<u32>,
+    pub max_num_iceberg_orders: Option<u32>,
+    /// ICEBERG_PARTS
+    pub limit: Option<u32>,
     pub max_num_order_amends: Option<u32>,
     pub max_num_order_lists: Option<u32>,
     pub max_position: Option<Decimal>,

@@ -148,6 +148,8 @@ pub struct CanceledOrder {
     pub kind: String,
     pub side: String,
     pub stop_price: Option<Decimal>,
+    /// Only for an iceberg order.
+    pub iceberg_qty: Option<Decimal>,
     pub self_trade_prevention_mode: String,
     pub prevented_match_id: Option<u64>,
     pub prevented_quantity: Option<Decimal>,
