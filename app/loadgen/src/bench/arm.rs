@@ -1,8 +1,9 @@
 //! This module is one arm: its PostgreSQL server, its server's process, and their costs so far. It must not create load.
 
+use super::commits::Commits;
 use crate::arms::Arm;
 use crate::measure::processor;
-use crate::stage::{Child, StagedExchange, exchange_binary, metric, seed};
+use crate::stage::{Child, StagedExchange, exchange_binary, scrape, seed};
 use anyhow::{Context, Result};
 use local_parts::{Postgres, PostgresOptions, free_ports};
 use rustix::process::Signal;
@@ -35,13 +36,6 @@ pub struct ArmPlace {
     /// Only the exchange's arm has one.
     worker: Option<Child>,
     admin: Option<SocketAddr>,
-}
-
-/// Commits of the journal so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Commits {
-    pub count: f64,
-    pub seconds: f64,
 }
 
 /// Processor time since the start.
@@ -154,9 +148,10 @@ impl ArmPlace {
 
     /// The server's own figures; empty for the other arms.
     pub async fn commits(&self) -> Result<Commits> {
-        let Some(admin) = self.admin else { return Ok(Commits::default()) };
-        let count = metric(admin, "exchange_engine_commit_seconds_count").await?;
-        Ok(Commits { count, seconds: metric(admin, "exchange_engine_commit_seconds_sum").await? })
+        match self.admin {
+            Some(admin) => Commits::parse(&scrape(admin).await?),
+            None => Ok(Commits::default()),
+        }
     }
 
     /// Pauses or resumes the worker. No effect in the other arms.

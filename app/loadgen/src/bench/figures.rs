@@ -1,7 +1,9 @@
 //! This module collects figures by name, reduces rounds to medians, compares them, and writes one flat JSON object. It must not
 //! measure.
 
+use super::arm::Cost;
 use super::round::Round;
+use crate::load::LoadResult;
 use crate::measure::median;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -41,6 +43,14 @@ impl Figures {
         }
     }
 
+    /// The closed loop over the WebSocket API: microseconds per order until the tables contain it, everything included.
+    pub fn add_socket(&mut self, measured: &LoadResult, cost: Cost) {
+        self.add("ours.ws512_orders_per_second", measured.rate());
+        self.add("ours.ws512_p50_seconds", measured.quantile_seconds(0.5));
+        self.add("ours.ws512_p99_seconds", measured.quantile_seconds(0.99));
+        self.add("ours.ws512_cpu_us_per_order", cost.total().as_secs_f64() * 1e6 / measured.orders as f64);
+    }
+
     /// A figure's median, or its only value; 0 if it was not measured.
     pub fn get(&self, name: &str) -> f64 {
         self.single.get(name).copied().unwrap_or_else(|| self.rounds.get(name).map_or(0.0, |values| median(values)))
@@ -62,13 +72,20 @@ impl Figures {
             ("cpu.one_statement_over_ours", "one_statement.cpu_us_per_order", "ours.cpu_us_per_order"),
             ("http64.vs_naive", "ours.http64_orders_per_second", "naive.http64_orders_per_second"),
             ("http512.vs_naive", "ours.http512_orders_per_second", "naive.http512_orders_per_second"),
-            ("ack_p50_over_commit_p50", "open.ack_p50_seconds", "commit_p50_seconds"),
-            ("ack_p50_over_commit_p50.without_worker", "open_without_worker.ack_p50_seconds", "commit_p50_seconds"),
-            ("ack_p50_over_commit_p50.eighth", "open_eighth.ack_p50_seconds", "commit_p50_seconds"),
-            ("ack_p50_over_commit_p50.hello", "open_hello.ack_p50_seconds", "commit_p50_seconds"),
+            ("ws512.vs_naive", "ours.ws512_orders_per_second", "naive.http512_orders_per_second"),
+            ("ws.cpu_naive_over_ours", "naive.cpu_us_per_order", "ours.ws512_cpu_us_per_order"),
         ];
         for (name, above, below) in ratios {
             self.set(name, self.get(above) / self.get(below));
+        }
+        // The least that a durable answer can take at this rate: HTTP's own time, half a commit of waiting for the one before, and a
+        // commit; at the tail, two commits.
+        for (name, quantile, commits, figure) in [
+            ("ack_p50_over_floor", "ack_p50_seconds", 1.5, "commit_mean_seconds"),
+            ("ack_p99_over_floor_p99", "ack_p99_seconds", 2.0, "commit_p99_seconds"),
+        ] {
+            let floor = self.get(&format!("open_hello.{quantile}")) + commits * self.get(&format!("open.{figure}"));
+            self.set(name, self.get(&format!("open.{quantile}")) / floor);
         }
     }
 

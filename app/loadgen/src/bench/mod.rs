@@ -7,7 +7,9 @@
 //! - It must not report a figure that this run did not measure.
 
 mod arm;
+mod commits;
 mod figures;
+mod followers;
 mod machine;
 mod probe;
 mod recover;
@@ -129,6 +131,9 @@ pub async fn run(settings: &BenchSettings) -> Result<()> {
             figures.add_round(place.name, &round);
         }
         next += settings.orders * 2;
+        let (socket, cost) = round::socket(ours, &credentials, workload, next..next + settings.orders).await?;
+        figures.add_socket(&socket, cost);
+        next += settings.orders;
         figures.add("commit_p50_seconds", probe.commit().await?);
         figures.add("fdatasync_p50_seconds", probe.fdatasync()?);
         for open in &OPEN {
@@ -151,6 +156,7 @@ pub async fn run(settings: &BenchSettings) -> Result<()> {
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
     telemetry::measure_telemetry(settings, folder.path(), &mut figures).await?;
+    followers::measure_followers(settings, folder.path(), &mut figures).await?;
     figures.set("recover.seconds_per_million_events", recover::measure_recover(settings, folder.path()).await?);
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
@@ -191,11 +197,11 @@ impl Open {
         figures.add(&format!("{name}.rate_per_second"), rate);
         figures.add(&format!("{name}.ack_p50_seconds"), open.quantile_seconds(0.5));
         figures.add(&format!("{name}.ack_p99_seconds"), open.quantile_seconds(0.99));
-        let commits = place.commits().await?;
-        let count = commits.count - committed.count;
-        if count > 0.0 {
-            figures.add(&format!("{name}.commit_mean_seconds"), (commits.seconds - committed.seconds) / count);
-            figures.add(&format!("{name}.orders_per_commit"), orders as f64 / count);
+        let commits = place.commits().await?.since(&committed);
+        if commits.count > 0.0 {
+            figures.add(&format!("{name}.commit_mean_seconds"), commits.mean_seconds());
+            figures.add(&format!("{name}.commit_p99_seconds"), commits.quantile_seconds(0.99));
+            figures.add(&format!("{name}.orders_per_commit"), orders as f64 / commits.count);
         }
         figures.add(&format!("{name}.processors_busy"), spent.total().as_secs_f64() / open.elapsed.as_secs_f64());
         Ok(())

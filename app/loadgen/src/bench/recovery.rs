@@ -30,16 +30,17 @@ pub async fn measure_recovery(settings: &BenchSettings, folder: &Path) -> Result
     Ok((events / seconds, events))
 }
 
-/// Writes a journal of the core benchmark's commands, in batches of a busy leader's size.
+/// Writes a journal of the core benchmark's commands, in batches of a busy leader's size. At least `events` events are confirmed: a
+/// batch confirms the one before it, so the last batch is not.
 pub(super) async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
     // This setting only accelerates writing the test data; nothing is measured here.
     connection.execute("SET synchronous_commit = off").await?;
     let head = head::read_head(&mut connection).await?;
-    let (mut pending, mut payload, mut written) = (Vec::new(), Vec::new(), head.last_seq);
+    let (mut pending, mut payload, mut written, mut confirmed) = (Vec::new(), Vec::new(), head.last_seq, 0);
     let mut stream = CommandStream::new(lay(u32::MAX, START, &mut pending)?, seed);
     let mut commands = 0;
-    while written < events as i64 {
+    while confirmed < events as i64 {
         for _ in 0..BATCH {
             commands += 1;
             if commands <= WARM {
@@ -50,6 +51,7 @@ pub(super) async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
             }
             pending.extend_from_slice(stream.events());
         }
+        confirmed = written;
         written = append(&mut connection, head.epoch, written, &pending, &mut payload).await?;
         pending.clear();
     }

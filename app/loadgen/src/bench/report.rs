@@ -9,14 +9,21 @@ enum Goal {
     AtMost(f64),
 }
 
-const GOALS: [(&str, Goal); 16] = [
+const GOALS: [(&str, Goal); 23] = [
     ("cpu.naive_over_ours", Goal::AtLeast(8.0)),
     ("cpu.naive_over_ack", Goal::AtLeast(12.0)),
     ("cpu.hello_over_ours", Goal::AtLeast(0.25)),
     ("http64.vs_naive", Goal::AtLeast(5.0)),
     ("http512.vs_naive", Goal::AtLeast(10.0)),
-    ("ack_p50_over_commit_p50", Goal::AtMost(3.0)),
-    ("core.mops_per_cpu_second", Goal::AtLeast(3.0)),
+    ("ws512.vs_naive", Goal::AtLeast(20.0)),
+    ("ws.cpu_naive_over_ours", Goal::AtLeast(15.0)),
+    ("ack_p50_over_floor", Goal::AtMost(1.15)),
+    ("ack_p99_over_floor_p99", Goal::AtMost(1.5)),
+    ("forward.cpu_over_direct", Goal::AtMost(1.5)),
+    ("fanout.events_per_cpu_second", Goal::AtMost(f64::INFINITY)),
+    ("fanout.p99_ms", Goal::AtMost(f64::INFINITY)),
+    ("fanout.kb_per_subscriber", Goal::AtMost(64.0)),
+    ("core.mops_per_cpu_second", Goal::AtLeast(5.0)),
     ("core.p99_ns", Goal::AtMost(f64::INFINITY)),
     ("core.cascade_10k_ms", Goal::AtMost(100.0)),
     ("core.cascade_10k_over_1k", Goal::AtMost(12.0)),

@@ -6,6 +6,10 @@ use crate::client::Credentials;
 use crate::load::{self, LoadResult};
 use crate::workload::Workload;
 use anyhow::Result;
+use std::ops::Range;
+
+/// Connections of the loop over the WebSocket API.
+const SOCKETS: usize = 8;
 
 pub struct Round {
     pub few: LoadResult,
@@ -25,6 +29,21 @@ pub async fn closed(place: &ArmPlace, credentials: &[Credentials], workload: Wor
     place.projected().await?;
     let projected = place.cost().await? - before;
     Ok(Round { few, many, acknowledged, projected })
+}
+
+/// Orders over the WebSocket API of the exchange, and their costs until the tables contain them.
+pub async fn socket(
+    place: &ArmPlace,
+    credentials: &[Credentials],
+    workload: Workload,
+    numbers: Range<u64>,
+) -> Result<(LoadResult, Cost)> {
+    let before = place.cost().await?;
+    let measured = load::socket(place.address, credentials, workload, (SOCKETS, MANY / SOCKETS), numbers).await?;
+    place.projected().await?;
+    let cost = place.cost().await? - before;
+    println!("  {:<14} {:>8.0}/s at {MANY} in flight", "ours, socket", measured.rate());
+    Ok((measured, cost))
 }
 
 impl Round {

@@ -5,10 +5,12 @@
 
 mod api;
 mod connection;
+mod message;
 mod request;
 mod socket;
 
 pub use api::{Api, ApiReply, CallError};
 pub use connection::{HttpConnection, Response};
+pub use message::SocketMessage;
 pub use request::{ApiRequest, Credentials, HttpMethod, now_milliseconds};
-pub use socket::AccountSocket;
+pub use socket::{API_PATH, AccountSocket, WebSocketConnection, open_socket};

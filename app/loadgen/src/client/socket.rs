@@ -1,9 +1,10 @@
 //! This module calls the WebSocket API one request at a time, for the simulator. It must not be used by the benchmark's hot path.
 
 use super::api::{ApiReply, CallError, DEADLINE, judge, refused};
+use super::message::SocketMessage;
 use super::request::{Credentials, HttpMethod, now_milliseconds};
 use futures::{SinkExt, StreamExt};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,18 +23,36 @@ const METHODS: [(HttpMethod, &str, &str); 8] = [
     (HttpMethod::Delete, "/api/v3/orderList", "orderList.cancel"),
 ];
 
+/// The WebSocket API, without the used rate limits in each reply.
+pub const API_PATH: &str = "/ws-api/v3?returnRateLimits=false";
+
+/// An open WebSocket connection.
+pub type WebSocketConnection = WebSocketStream<TcpStream>;
+
+/// Connects to a path with its query.
+///
+/// # Errors
+///
+/// Returns an error if the server refuses the connection or the handshake.
+pub async fn open_socket(address: SocketAddr, path: &str) -> anyhow::Result<WebSocketConnection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(client_async(format!("ws://{address}{path}"), stream).await?.0)
+}
+
 /// One account's access through one connection, opened on demand.
 #[derive(Debug)]
 pub struct AccountSocket {
     address: SocketAddr,
     credentials: Credentials,
-    connection: Option<WebSocketStream<TcpStream>>,
+    connection: Option<WebSocketConnection>,
     number: u64,
+    message: SocketMessage,
 }
 
 impl AccountSocket {
-    pub const fn new(address: SocketAddr, credentials: Credentials) -> Self {
-        Self { address, credentials, connection: None, number: 0 }
+    pub fn new(address: SocketAddr, credentials: Credentials) -> Self {
+        Self { address, credentials, connection: None, number: 0, message: SocketMessage::default() }
     }
 
     /// A signed call, named as in the REST API.
@@ -51,9 +70,9 @@ impl AccountSocket {
             None => self.connect().await?,
         };
         self.number += 1;
-        let request = json!({"id": self.number, "method": name, "params": self.sign(parameters)});
+        let request = self.message.signed(self.number, name, parameters, &self.credentials, now_milliseconds()).to_owned();
         let asking = async {
-            connection.send(Message::Text(request.to_string().into())).await.map_err(|error| error.to_string())?;
+            connection.send(Message::Text(request.into())).await.map_err(|error| error.to_string())?;
             while let Some(message) = connection.next().await {
                 let Message::Text(text) = message.map_err(|error| error.to_string())? else { continue };
                 let reply: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
@@ -75,33 +94,11 @@ impl AccountSocket {
         judge(status, until.map(|until| until.saturating_sub(now_milliseconds()).div_ceil(1000)), body)
     }
 
-    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, CallError> {
-        let connecting = async {
-            let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
-            let url = format!("ws://{}/ws-api/v3?returnRateLimits=false", self.address);
-            client_async(url, stream).await.map(|(connection, _)| connection).map_err(|error| error.to_string())
-        };
-        match timeout(DEADLINE, connecting).await {
+    async fn connect(&self) -> Result<WebSocketConnection, CallError> {
+        match timeout(DEADLINE, open_socket(self.address, API_PATH)).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(refused(0, error)),
+            Ok(Err(error)) => Err(refused(0, error.to_string())),
             Err(_) => Err(refused(0, "connecting took too long".into())),
         }
-    }
-
-    fn sign(&self, parameters: &str) -> Value {
-        let mut pairs: Vec<(String, String)> = parameters
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        pairs.push(("apiKey".into(), self.credentials.api_key().into()));
-        pairs.push(("timestamp".into(), now_milliseconds().to_string()));
-        pairs.sort();
-        let payload: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let signature = self.credentials.sign(payload.join("&").as_bytes());
-        let mut signed: Map<String, Value> = pairs.into_iter().map(|(name, value)| (name, value.into())).collect();
-        signed.insert("signature".into(), String::from_utf8_lossy(&signature).into());
-        signed.into()
     }
 }

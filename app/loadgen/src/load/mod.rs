@@ -3,9 +3,11 @@
 
 mod closed;
 mod open;
+mod socket;
 
 pub use closed::run as closed;
 pub use open::run as open;
+pub use socket::run_sockets as socket;
 
 use crate::client::{ApiRequest, Credentials, HttpConnection, HttpMethod, now_milliseconds};
 use crate::workload::{ACCOUNTS, Workload, key};

@@ -1,4 +1,4 @@
-//! This module reads the resident memory of this process from /proc. It must not use an allocator's count, which omits retained
+//! This module reads the resident memory of a process from /proc. It must not use an allocator's count, which omits retained
 //! memory.
 
 use anyhow::{Context, Result};
@@ -8,7 +8,13 @@ const PAGE: u64 = 4096;
 
 /// Resident memory of this process in bytes.
 pub fn resident() -> Result<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").context("reading /proc/self/statm")?;
-    let pages: u64 = statm.split(' ').nth(1).context("/proc/self/statm has no second field")?.parse()?;
+    resident_of(std::process::id())
+}
+
+/// Resident memory of a process in bytes.
+pub fn resident_of(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/statm");
+    let statm = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let pages: u64 = statm.split(' ').nth(1).with_context(|| format!("{path} has no second field"))?.parse()?;
     Ok(pages * PAGE)
 }
