@@ -26,7 +26,7 @@ const SECOND_SERVES: &str = "exchange_engine_leader 1\nexchange_worker_projectin
 /// Between two kills of a crash loop.
 const KILLED_EVERY: Duration = Duration::from_secs(8);
 /// Until a part that was started again answers.
-const ANSWERS: Duration = Duration::from_secs(30);
+const ANSWERS: Duration = Duration::from_secs(60);
 /// The simulator trades.
 const SIMULATOR: &str = "simulator";
 
