@@ -16,6 +16,7 @@ mod contents;
 mod coordinator;
 pub mod globals;
 mod large_objects;
+mod partitions;
 mod piece;
 mod plan;
 pub mod server;

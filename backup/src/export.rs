@@ -38,7 +38,7 @@ pub async fn export_backup(
     chosen: &Chosen,
     output: impl AsyncWrite + Unpin,
 ) -> Result<u64, ExportError> {
-    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
+    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id)).event_triggers_last();
     let mut archive = Archive { output: BufWriter::with_capacity(BUFFER_BYTES, output), header: &toc.header, reader, bytes: 0 };
     archive.write(&toc.to_bytes()).await?;
     // Since PostgreSQL 17 there are several entries; each can contain any object.

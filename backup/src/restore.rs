@@ -187,7 +187,11 @@ async fn prepare(
         .setting("default_tablespace", "")
         .setting("IntervalStyle", "postgres")
         .setting("array_nulls", "on")
-        .setting("exit_on_error", "off");
+        .setting("exit_on_error", "off")
+        // pg_restore itself lifts these after its first query.
+        .setting("statement_timeout", "0")
+        .setting("lock_timeout", "0")
+        .setting("idle_in_transaction_session_timeout", "0");
     let version = databases.version_number().await?;
     let newer = NEWER_TIMEOUTS.iter().filter(|(_, since)| version >= *since);
     let tool = newer.fold(tool, |tool, (name, _)| tool.setting(name, "0"));
@@ -252,6 +256,9 @@ async fn fill(
             refused = tool.run(&phases.alone, 1).await?;
         }
         refused.extend(tool.run(&phases.after, if phases.after_is_much { jobs } else { 1 }).await?);
+        if !phases.event_triggers.entries.is_empty() {
+            refused.extend(tool.run(&phases.event_triggers, 1).await?);
+        }
         Ok::<_, RestoreError>(refused)
     };
     refused.extend(written.refused.iter().cloned());

@@ -3,7 +3,7 @@
 
 mod relay;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use service_kit::{
     config::{self as kit, ConfigFaults, SettingsReader},
@@ -75,6 +75,9 @@ impl SettingGroup {
     }
 }
 
+/// Bounds of limits of time. A limit of zero would fail everything.
+const LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 3600);
+
 /// Settings of the process, for every command.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -89,9 +92,10 @@ impl Process {
     fn read(env: &mut SettingsReader) -> Self {
         Self {
             telemetry: telemetry::TelemetrySettings::read(env),
-            shutdown_deadline: env.duration(
+            shutdown_deadline: env.duration_within(
                 "LOGSHIP_SHUTDOWN_DEADLINE",
                 Duration::from_secs(30),
+                LIMITS,
                 "time from SIGTERM until the process ends, even if work is unfinished",
             ),
             admin_listen: env.or(
@@ -118,7 +122,12 @@ pub struct WatchSettings {
 impl WatchSettings {
     fn read(env: &mut SettingsReader) -> Self {
         Self {
-            every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "interval between checks of `watch`"),
+            every: env.duration_within(
+                "LOGSHIP_WATCH_EVERY",
+                Duration::from_secs(60),
+                LIMITS,
+                "interval between checks of `watch`",
+            ),
             stuck_after: stuck_after(env),
             repairs: env.or("LOGSHIP_REPAIRS", true, "whether `watch` retries stuck steps (true or false)"),
             budget_deletes: env.or(
@@ -132,7 +141,7 @@ impl WatchSettings {
 
 fn stuck_after(env: &mut SettingsReader) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(12 * 3600);
-    env.duration("LOGSHIP_STUCK_AFTER", DEFAULT, "duration after which a lifecycle step counts as stuck")
+    env.duration_within("LOGSHIP_STUCK_AFTER", DEFAULT, LIMITS, "duration after which a lifecycle step counts as stuck")
 }
 
 /// The address of Elasticsearch and this program's credentials. Files are read again when they change.
@@ -185,9 +194,10 @@ impl ClusterSettings {
             "LOGSHIP_CA_FILE",
             "PEM file of the authority that signed Elasticsearch's certificate (ECK: <name>-es-http-certs-public, ca.crt)",
         );
-        let timeout = env.duration(
+        let timeout = env.duration_within(
             "LOGSHIP_TIMEOUT",
             Duration::from_secs(30),
+            LIMITS,
             "time limit of one request to Elasticsearch, including its answer",
         );
         // A path is retained: a cluster behind a proxy may have one.

@@ -190,6 +190,12 @@ impl Entry {
         self.kind == "SEQUENCE SET"
     }
 
+    /// An event trigger, or its comment or security label.
+    pub fn is_about_event_trigger(&self) -> bool {
+        let of_it = self.kind == "COMMENT" || self.kind == "SECURITY LABEL";
+        self.kind == "EVENT TRIGGER" || of_it && self.namespace.is_empty() && self.tag.bytes().starts_with(b"EVENT TRIGGER ")
+    }
+
     /// Name for messages: `schema.name`, unquoted.
     pub fn display_name(&self) -> String {
         if self.namespace.is_empty() { self.tag.to_string() } else { format!("{}.{}", self.namespace, self.tag) }
@@ -243,6 +249,19 @@ impl Contents {
     /// The same archive with a subset of the entries and without blocks. pg_restore treats dependencies on absent entries as met.
     pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
         Self { header: self.header.clone(), entries: self.entries.iter().filter(|entry| keep(entry)).cloned().collect() }
+    }
+
+    /// The same entries with event triggers at the end. pg_restore creates them in the pass of the refreshes of materialised views,
+    /// in the order of the archive or, with several jobs, of the dependencies. An event trigger may refuse a refresh.
+    #[must_use]
+    pub fn event_triggers_last(mut self) -> Self {
+        let (mut triggers, others): (Vec<_>, Vec<_>) = self.entries.into_iter().partition(Entry::is_about_event_trigger);
+        let refreshes = others.iter().filter(|entry| entry.kind == "MATERIALIZED VIEW DATA").map(|entry| entry.dump_id);
+        let refreshes: Vec<i32> = refreshes.collect();
+        triggers.iter_mut().for_each(|trigger| trigger.dependencies.extend(&refreshes));
+        self.entries = others;
+        self.entries.append(&mut triggers);
+        self
     }
 
     /// Dump ids of the entries and of everything that they depend on.

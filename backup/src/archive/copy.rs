@@ -69,6 +69,24 @@ impl Entry {
 }
 
 impl Contents {
+    /// Loads these partitions through the root of their tree, as pg_dump does for keys that it knows to be unstable. `roots`
+    /// contains the qualified root by the oid of a partition. Returns whether anything changed.
+    ///
+    /// # Errors
+    /// Returns an error if a statement does not have the form that pg_dump writes.
+    pub fn load_through_roots(&mut self, roots: &HashMap<Vec<u8>, Vec<u8>>) -> Result<bool, ArchiveError> {
+        let mut changed = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_table_data()) {
+            let Some(root) = roots.get(entry.oid.bytes()) else { continue };
+            let target = entry.copy_target()?;
+            if !target.is_root_of(entry) {
+                entry.copy_statement = copy_statement(root, &target.columns);
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
     /// Gives partitions that are loaded through the same root the same order of columns, and returns whether anything changed.
     /// The rows of all partitions can then be compared with those of the root. It is unknown which partition contains a row after
     /// a restore.
@@ -85,13 +103,16 @@ impl Contents {
             }
             let columns = first.entry(target.relation.clone()).or_insert_with(|| target.columns.clone());
             if *columns != target.columns {
-                let statement = [b"COPY ", target.relation.as_slice(), b" ", columns, b" FROM stdin;\n"].concat();
-                entry.copy_statement = DumpText(Some(statement.into()));
+                entry.copy_statement = copy_statement(&target.relation, columns);
                 changed = true;
             }
         }
         Ok(changed)
     }
+}
+
+fn copy_statement(relation: &[u8], columns: &[u8]) -> DumpText {
+    DumpText(Some([b"COPY ", relation, b" ", columns, b" FROM stdin;\n"].concat().into()))
 }
 
 #[cfg(test)]
@@ -136,6 +157,23 @@ mod tests {
         let columns: Vec<_> = contents.entries.iter().map(|entry| entry.copy_target().unwrap().columns).collect();
         assert_eq!(columns, [b"(a, \"\xff\")".to_vec(), b"(a, \"\xff\")".to_vec(), b"(b, a)".to_vec()]);
         assert!(!contents.align_columns().unwrap());
+    }
+
+    #[test]
+    fn partitions_with_an_unstable_key_are_loaded_through_their_root() {
+        let rows = |id: i32, statement: &str| Entry {
+            oid: id.to_string().as_str().into(),
+            copy_statement: statement.into(),
+            tag: format!("t{id}").as_str().into(),
+            ..entry(id, "TABLE DATA")
+        };
+        let entries = vec![rows(1, "COPY public.t1 (b, a) FROM stdin;\n"), rows(2, "COPY public.t2 (a) FROM stdin;\n")];
+        let mut contents = Contents { header: super::super::tests::header(), entries };
+        let roots = HashMap::from([(b"1".to_vec(), b"public.\"Root\"".to_vec())]);
+        assert!(contents.load_through_roots(&roots).unwrap());
+        let statements: Vec<_> = contents.entries.iter().map(|entry| entry.copy_statement.to_string()).collect();
+        assert_eq!(statements, ["COPY public.\"Root\" (b, a) FROM stdin;\n", "COPY public.t2 (a) FROM stdin;\n"]);
+        assert!(!contents.load_through_roots(&roots).unwrap());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! This module defines a job's settings by subject. It contains every limit with its default and its bounds.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use service_kit::{
     config::{Secret, SettingsReader},
@@ -14,6 +14,10 @@ use crate::{
 };
 
 const MEBIBYTE: u64 = 1 << 20;
+
+/// Bounds of limits of time. A limit of zero would fail everything, or, as `lock_timeout`, be no limit. PostgreSQL counts
+/// milliseconds in 32 bits.
+pub(super) const LIMITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 24 * 3600);
 
 /// Settings of the process, common to all jobs.
 #[derive(Debug, Clone)]
@@ -31,9 +35,10 @@ impl Process {
     pub(super) fn read(env: &mut SettingsReader) -> Self {
         Self {
             telemetry: telemetry::TelemetrySettings::read(env),
-            shutdown_deadline: env.duration(
+            shutdown_deadline: env.duration_within(
                 "BACKUP_SHUTDOWN_DEADLINE",
                 Duration::from_secs(30),
+                LIMITS,
                 "maximum time from SIGTERM to the end of the process",
             ),
             admin_listen: env.or(
@@ -208,27 +213,30 @@ impl TransferLimits {
         let bandwidth: u64 = env.or_within("BACKUP_BANDWIDTH_MIB", 0, 0..=1 << 20, "MiB a second to the store; 0: no limit");
         Self {
             bandwidth: (bandwidth > 0).then_some(bandwidth * MEBIBYTE),
-            max_duration: env.duration(
+            max_duration: env.duration_within(
                 "BACKUP_MAX_DURATION",
                 Duration::from_secs(12 * 3600),
+                LIMITS,
                 "maximum duration of an attempt",
             ),
-            stall: env.duration(
+            stall: env.duration_within(
                 "BACKUP_STALL_LIMIT",
                 Duration::from_secs(900),
+                LIMITS,
                 "maximum time of an attempt without a byte moved; its snapshot holds vacuum back",
             ),
-            lock_wait: env.duration("BACKUP_LOCK_WAIT", Duration::from_secs(60), "maximum wait for locks on tables"),
+            lock_wait: env.duration_within("BACKUP_LOCK_WAIT", Duration::from_secs(60), LIMITS, "maximum wait for locks on tables"),
             attempts: env.or_within(
                 "BACKUP_ATTEMPTS",
                 3,
                 1..=20,
                 "attempts of one run after temporary failures (dropped table, conflict on a standby); BACKUP_PRIMARY_URL always gets one",
             ),
-            lease: env.duration("BACKUP_LEASE", Duration::from_secs(300), "how long other runs wait after an attempt vanished"),
-            check: env.duration(
+            lease: env.duration_within("BACKUP_LEASE", Duration::from_secs(300), LIMITS, "how long other runs wait after an attempt vanished"),
+            check: env.duration_within(
                 "BACKUP_CHECK_TIMEOUT",
                 Duration::from_secs(60),
+                LIMITS,
                 "maximum duration of each check of `check`",
             ),
         }
@@ -337,7 +345,7 @@ impl Hooks {
             before: env.optional("BACKUP_HOOK_BEFORE", "shell command before a backup; if it fails, the attempt fails"),
             after: env
                 .optional("BACKUP_HOOK_AFTER", "shell command after a backup; gets BACKUP_ID, BACKUP_OUTCOME and BACKUP_REASON"),
-            timeout: env.duration("BACKUP_HOOK_TIMEOUT", Duration::from_secs(300), "maximum duration of a hook"),
+            timeout: env.duration_within("BACKUP_HOOK_TIMEOUT", Duration::from_secs(300), LIMITS, "maximum duration of a hook"),
         }
     }
 }

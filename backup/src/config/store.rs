@@ -1,13 +1,15 @@
 //! This module defines the settings of the object store.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use service_kit::config::{Secret, SettingsReader};
 
-use super::choices::choices;
+use super::{choices::choices, groups::LIMITS};
 
 const MEBIBYTE: u64 = 1 << 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Bounds of an object's lock; nothing can shorten a lock in the mode `compliance`.
+const LOCKS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// `BACKUP_STORE_CHECKSUMS`: some S3-compatible stores reject the newer checksum headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -169,7 +171,8 @@ impl ObjectStoreSettings {
         }
         let mode: Option<LockMode> =
             env.optional("BACKUP_STORE_OBJECT_LOCK", "lock of every object: governance or compliance; unset: no lock");
-        let span = env.duration("BACKUP_STORE_OBJECT_LOCK_FOR", 30 * DAY, "duration of an object's lock, in hours (720h)");
+        let span =
+            env.duration_within("BACKUP_STORE_OBJECT_LOCK_FOR", 30 * DAY, LOCKS, "duration of an object's lock, in hours (720h)");
         Self {
             endpoint,
             region: env.or("BACKUP_STORE_REGION", "us-east-1".to_owned(), "region in the signature of requests"),
@@ -203,14 +206,16 @@ impl ObjectStoreSettings {
                 1..=50,
                 "attempts of one request, with waits that grow to 20 s (20: at least two minutes)",
             ),
-            connect_timeout: env.duration(
+            connect_timeout: env.duration_within(
                 "BACKUP_STORE_CONNECT_TIMEOUT",
                 Duration::from_secs(5),
+                LIMITS,
                 "maximum time to connect to the store, each attempt",
             ),
-            request_timeout: env.duration(
+            request_timeout: env.duration_within(
                 "BACKUP_STORE_REQUEST_TIMEOUT",
                 Duration::from_secs(300),
+                LIMITS,
                 "maximum time of one request with its body, each attempt",
             ),
         }

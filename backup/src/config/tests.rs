@@ -132,3 +132,29 @@ fn bucket_help() -> String {
     let line = help.lines().find(|line| line.starts_with("BACKUP_STORE_BUCKET ")).unwrap();
     line.split_once("required").unwrap().1.trim().to_owned()
 }
+
+/// A limit of zero would fail every attempt. The server reads a `lock_timeout` of zero as no limit, and refuses one above 24 days.
+#[test]
+fn limits_of_time_have_bounds() {
+    let values = [
+        ("BACKUP_LOCK_WAIT", "0s"),
+        ("BACKUP_LOCK_WAIT", "577h"),
+        ("BACKUP_LEASE", "0ms"),
+        ("BACKUP_STALL_LIMIT", "0s"),
+        ("BACKUP_MAX_DURATION", "0s"),
+        ("BACKUP_CHECK_TIMEOUT", "0s"),
+        ("BACKUP_HOOK_TIMEOUT", "0s"),
+        ("BACKUP_SHUTDOWN_DEADLINE", "0s"),
+        ("BACKUP_STORE_CONNECT_TIMEOUT", "0s"),
+        ("BACKUP_STORE_REQUEST_TIMEOUT", "0s"),
+        ("BACKUP_STORE_OBJECT_LOCK_FOR", "0h"),
+    ];
+    for (name, value) in values {
+        let ConfigError(faults) = load_from(vec![(name.into(), value.into())], None, &[], RUN).unwrap_err();
+        let stated = format!("{name} is ");
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(&stated) && fault.contains("outside")),
+            "{name}={value}: {faults:#?}"
+        );
+    }
+}

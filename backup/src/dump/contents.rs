@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DumpInput, Toc, coordinator::Coordinator, tools::ToolMemory};
+use super::{DumpInput, Toc, coordinator::Coordinator, partitions, tools::ToolMemory};
 use crate::{
     archive::{ArchiveError, Contents},
     failure::{Exit, Failure, Result, Stage},
@@ -71,8 +71,9 @@ pub(super) fn read_contents(reading: &DumpInput, coordinator: &Coordinator) -> R
     let read = Contents::read(&mut kept).and_then(|mut contents| Ok((contents.align_columns()?, contents)));
     reading.progress.moved();
     match read {
-        Ok((changed, contents)) => {
+        Ok((aligned, mut contents)) => {
             let warnings = child.end();
+            let changed = partitions::load_through_roots(coordinator, &mut contents)? || aligned;
             let bytes = if changed { contents.to_bytes() } else { kept.bytes };
             Ok(Toc { bytes, contents, warnings })
         }

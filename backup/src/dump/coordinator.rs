@@ -130,6 +130,11 @@ impl Coordinator {
         self.connection().query(statement).map_err(|error| Failure::wire(stage, error))
     }
 
+    /// The same in the database's encoding.
+    pub fn query_raw(&self, stage: Stage, statement: &str) -> Result<Vec<crate::wire::RawRow>> {
+        self.connection().query_raw(statement).map_err(|error| Failure::wire(stage, error))
+    }
+
     /// Runs a COPY in the session that has the locks, for a worker that cannot lock the table because another session waits for
     /// an exclusive lock.
     pub fn copy_out<E: From<WireError>>(

@@ -28,6 +28,9 @@ pub struct Phases {
     pub alone: Contents,
     /// Everything else without rows: values of sequences, indexes, constraints, triggers, privileges, refreshes.
     pub after: Contents,
+    /// Event triggers. They run at every later statement that changes an object, and may refuse it. pg_dump lists them before the
+    /// refreshes of materialised views.
+    pub event_triggers: Contents,
     /// Whether `after` justifies several sessions. Indexes of small tables take no time, unlike objects that read large tables.
     pub after_is_much: bool,
     /// Large tables that get indexes or statistics objects in `after`, by the dump id of their rows. Statistics for the planner
@@ -87,8 +90,10 @@ impl Phases {
                 early.constraints.get_or_insert_with(|| contents.only(always)).entries.extend(more);
             }
         }
+        let triggers: HashSet<i32> =
+            contents.entries.iter().filter(|entry| entry.is_about_event_trigger()).map(|entry| entry.dump_id).collect();
         let after = |entry: &Entry| {
-            let placed = before.contains(&entry.dump_id) || taken.contains(&entry.dump_id) || alone.contains(&entry.dump_id);
+            let placed = [&before, &taken, &alone, &triggers].iter().any(|place| place.contains(&entry.dump_id));
             always(entry) || !placed && !entry.has_data
         };
         let mut after_is_much = contents.entries.iter().filter(|entry| after(entry)).count() >= FEW_ENTRIES;
@@ -108,6 +113,7 @@ impl Phases {
             before: contents.only(|entry| before.contains(&entry.dump_id)),
             early,
             alone: contents.only(|entry| !alone.is_empty() && (always(entry) || alone.contains(&entry.dump_id))),
+            event_triggers: contents.only(|entry| !triggers.is_empty() && (always(entry) || triggers.contains(&entry.dump_id))),
             after,
         }
     }
@@ -156,7 +162,7 @@ fn before_rows(contents: &Contents) -> HashSet<i32> {
         let privileges = entry.kind == "ACL" || entry.kind == "ACL LANGUAGE" || entry.kind == "DEFAULT ACL";
         // Since PostgreSQL 17, entries of the data section create large objects.
         let created = section == DumpSection::PreData || entry.kind == "BLOB METADATA";
-        if created && !privileges && !entry.has_data {
+        if created && !privileges && !entry.has_data && !entry.is_about_event_trigger() {
             before.insert(entry.dump_id);
         }
     }

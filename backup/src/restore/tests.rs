@@ -256,3 +256,24 @@ fn pg_restore_sees_which_tables_an_entry_locks() {
         assert_eq!(phases.after.entry(entry.dump_id).map(|left| &left.dependencies), Some(&entry.dependencies));
     }
 }
+
+/// An event trigger may refuse a refresh, so it is created when nothing follows. pg_dump lists it before the refreshes.
+#[test]
+fn event_triggers_are_created_last() {
+    let mut shop = shop();
+    let post = |entry: Entry| Entry { section: DumpSection::PostData, ..entry };
+    shop.entries.extend([
+        post(entry(40, "EVENT TRIGGER", "guard", &[])),
+        entry(41, "COMMENT", "EVENT TRIGGER guard", &[40]),
+        post(entry(42, "MATERIALIZED VIEW DATA", "b.totals", &[12])),
+    ]);
+    let phases = Phases::of(&shop, &HashMap::new());
+    assert_eq!(ids(&phases.event_triggers), [1, 40, 41]);
+    assert!(created(&phases.after).contains(&42) && !created(&phases.after).contains(&40));
+    let last = shop.event_triggers_last();
+    let names: Vec<_> = last.entries.iter().rev().take(3).map(|entry| entry.dump_id).collect();
+    assert_eq!(names, [41, 40, 42]);
+    assert!(last.entry(40).unwrap().dependencies.contains(&42));
+    let without = Phases::of(&self::shop(), &HashMap::new());
+    assert!(without.event_triggers.entries.is_empty());
+}

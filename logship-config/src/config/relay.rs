@@ -123,9 +123,10 @@ impl RelaySettings {
                 DEFAULT_WAIT,
                 "time that a chunk waits for memory and a place before the relay answers 429",
             ),
-            deadline: env.duration(
+            deadline: env.duration_within(
                 "LOGSHIP_RELAY_DEADLINE",
                 Duration::from_secs(30),
+                super::LIMITS,
                 "time from a chunk's complete arrival until the relay answers 503; must be below the shipper's own time limit",
             ),
         }

@@ -39,8 +39,12 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
         } else if !hidden && !path.extension().is_some_and(|extension| NOTES.iter().any(|note| extension == *note)) {
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string().replace('\\', "/");
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
-            let text = fs::read_to_string(&path).map_err(named)?;
-            files.insert(name, text);
+            // A pipe would block.
+            if fs::metadata(&path).map_err(named)?.is_file() {
+                files.insert(name.clone(), fs::read_to_string(&path).map_err(named)?);
+            } else {
+                return Err(named(io::Error::other("is not a file; remove it")));
+            }
         }
     }
     Ok(())

@@ -120,7 +120,7 @@ fn origin_is_decided_before_the_line_is_parsed() {
     let (parsed, _) = only(&filters, "parser", "ecs");
     let (back, restored) = only(&filters, "modify", "origin-back");
     assert!(metadata < programs && programs < others && others < aside && aside < parsed && parsed < back);
-    assert_eq!(texts(&restored["remove"]), ["kubernetes", "event.created"]);
+    assert_eq!(texts(&restored["remove"]), ["kubernetes", "event.created", "_dataset"]);
     assert_eq!((text(restored, "remove_wildcard"), text(restored, "hard_rename")), ("kubernetes.", "_origin kubernetes"));
     let (unproved, forged) = only(&filters, "modify", "origin-unproved");
     assert!(parsed < unproved && unproved < back);
@@ -128,7 +128,8 @@ fn origin_is_decided_before_the_line_is_parsed() {
     assert_eq!(kubernetes["buffer_size"], 0);
     let rules = texts(&rules["rule"]);
     assert_eq!(rules[rules.len() - 2], "$kubernetes['pod_id'] . infrastructure.$TAG false");
-    assert_eq!(rules[rules.len() - 1], "$stream . quarantine.$TAG false");
+    // Every record has `log`; a line that the container runtime did not write has no `stream`.
+    assert_eq!(rules[rules.len() - 1], "$log ^ quarantine.$TAG false");
 }
 
 /// The relay accepts the outputs' requests, and each stream is declared.
@@ -182,7 +183,7 @@ fn each_measured_case_has_its_setting() {
     assert_eq!((text(tail, "offset_key"), text(tail, "multiline.parser")), ("log.offset", "cri"));
     let gone: Vec<&str> = filters.iter().flat_map(|filter| texts(&filter["remove"])).collect();
     // `event.created` is the line's own; the outputs add that of the record.
-    let expected = ["_origin", "kubernetes", "event.created", "_p", "_dataset"];
+    let expected = ["_origin", "kubernetes", "event.created", "_dataset", "_p", "_cri_time", "_dataset"];
     assert_eq!(gone, expected, "the CRI time stays in the record");
     let set = |key: &str, value: &str| assert_eq!(text(tail, key), value, "{key}");
     // With symlinked paths it deletes every position at a restart.

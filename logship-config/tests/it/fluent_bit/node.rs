@@ -138,6 +138,13 @@ impl Node {
         }
     }
 
+    /// Writes a line that the container runtime did not write: without its time and stream.
+    pub fn write_bare(&mut self, pod: &str, text: &str) {
+        self.write(pod, &[]);
+        let mut file = OpenOptions::new().append(true).open(self.log_file(NAMESPACE, pod)).unwrap();
+        writeln!(file, "{text}").unwrap();
+    }
+
     /// The file of a container, as under `/var/log/pods`. The name under `/var/log/containers` is a link to it.
     fn log_file(&self, namespace: &str, pod: &str) -> PathBuf {
         self.folder.path().join(format!("logs/{namespace}_{pod}_u/main/0.log"))

@@ -130,6 +130,8 @@ fn bad_settings_and_files_are_refused_before_a_port_is_bound() {
         (&[("LOGSHIP_RELAY_STREAMS", APP)], "LOGSHIP_ELASTICSEARCH_URL is missing"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_LISTEN", "0.0.0.0:0")], "other machines may reach"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_DEADLIN", "1s")], "did you mean LOGSHIP_RELAY_DEADLINE?"),
+        (&[url, streams, ("LOGSHIP_RELAY_DEADLINE", "0s")], "LOGSHIP_RELAY_DEADLINE is 0ms, outside 1ms"),
+        (&[url, streams, ("LOGSHIP_TIMEOUT", "0s")], "LOGSHIP_TIMEOUT is 0ms, outside 1ms"),
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], "/nowhere/key cannot be read"),
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "is empty; write one line"),
         (&[url, streams, ("LOGSHIP_CA_FILE", "/nowhere/ca")], "/nowhere/ca cannot be read"),
