@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
+.PHONY: help install build run up down alert calm boards test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -37,8 +37,11 @@ alert: ## trigger a real alert by a rule and wait until the chat shows it
 calm: ## end that alert
 	@$(local-parts) alert --end
 
+boards: ## import every board into GRAFANA_URL and read it back; credentials in GRAFANA_TOKEN
+	@dashboards/import
+
 test: install build ## run every test with a real PostgreSQL and a real S3 server
-	@$(local-parts) with-parts -- deploy/local/test
+	@deploy/local/test
 
 bench: install ## measure, print a table and write target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
@@ -57,6 +60,7 @@ soak: install ## kill servers at random under load; SEED=… repeats a run
 	@deploy/cluster/node/test
 	@$(local-parts) with-parts -- deploy/local/test-matching -p backup --test it -- --ignored --nocapture
 	deploy/local/test-matching -p dashboards --test it -- live:: --ignored --nocapture
+	deploy/local/with-newer-prometheus deploy/local/test-matching -p dashboards --test it -- promtool:: replay:: inhibition:: live::the_running
 	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot-core --lib -- message::tests
 
 fuzz: install ## read arbitrary input from outside for longer than `make test`; CASES=… sets the cases of each target

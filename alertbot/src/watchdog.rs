@@ -76,6 +76,10 @@ pub async fn watch(
     }
 }
 
+/// Relative, as those of the rules: `links` of the configuration completes them.
+const RUNBOOK: &str = "/runbooks/AlertbotWatchdogStale.md";
+const BOARD: &str = "/d/alertbot?viewPanel=104";
+
 /// The bot's own alert about an Alertmanager, in the form of a webhook.
 fn own_alert(
     writer: &Writer,
@@ -90,7 +94,9 @@ fn own_alert(
         [("alertname", ALERT), ("severity", Severity::Critical.name()), ("alertmanager", name)].into_iter().collect();
     let summary = format!("Alertmanager {name} is silent: its Watchdog arrived last {} s ago", age.as_secs());
     let description = "Alerts may not arrive. Check Prometheus, Alertmanager and the network between them and this bot.";
-    let annotations: Labels = [("summary", summary), ("description", description.to_owned())].into_iter().collect();
+    let links = [("runbook_url", RUNBOOK), ("dashboard_url", BOARD)].map(|(name, link)| (name, link.to_owned()));
+    let texts = [("summary", summary), ("description", description.to_owned())];
+    let annotations: Labels = texts.into_iter().chain(links).collect();
     let payload = Payload {
         version: VERSION.into(),
         group_key: format!("{ALERT}:{name}"),

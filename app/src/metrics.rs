@@ -101,6 +101,8 @@ service_kit::metrics! {
         pub book_levels: IntGaugeVec = "exchange_market_book_levels", ["symbol", "side"];
         /// Best ask minus best bid over their middle, by market; absent while a side is empty.
         pub spread: GaugeVec = "exchange_market_spread_ratio", ["symbol"];
+        /// Last price over the market's reference price, minus 1, by market; absent before the first trade.
+        pub price_deviation: GaugeVec = "exchange_market_price_deviation_ratio", ["symbol"];
     }
 }
 

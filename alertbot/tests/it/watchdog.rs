@@ -21,6 +21,13 @@ heartbeat:
   every: 1s
 ";
 
+/// The addresses that complete the links of the bot's own incidents.
+const LINKS: &str = "
+links:
+  runbooks: https://wiki.example.com
+  dashboards: https://grafana.example.com
+";
+
 /// An outside service that counts how often it was called.
 async fn outside() -> (String, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -43,7 +50,7 @@ async fn a_silent_alertmanager_is_an_incident_and_holds_the_heartbeat_back() {
     let (url, calls) = outside().await;
     let mut settings = Settings::new(&emulator, &folder);
     settings.alertmanager = "    watchdog: {alert: Watchdog, within: 3s}".into();
-    settings.rest = format!("{ROUTES}{HEARTBEAT}");
+    settings.rest = format!("{LINKS}{ROUTES}{HEARTBEAT}");
     settings.secrets = vec![("ALERTBOT_HEARTBEAT_URL", url)];
     let bot = Bot::start(&settings).await;
     let watchdog = single("Watchdog", "none", "firing", Timestamp::now());
@@ -51,6 +58,12 @@ async fn a_silent_alertmanager_is_an_incident_and_holds_the_heartbeat_back() {
     until("the heartbeat goes out", async || calls.load(Ordering::Relaxed) > 0).await;
     let card = message_with(&emulator, OPERATIONS, &["AlertmanagerSilent"]).await;
     assert!(!card.silent);
+    let links: Vec<_> = card.entities.iter().filter_map(|entity| entity.url.as_deref()).collect();
+    for page in
+        ["https://wiki.example.com/runbooks/AlertbotWatchdogStale.md", "https://grafana.example.com/d/alertbot?viewPanel=104"]
+    {
+        assert!(links.contains(&page), "{page} is not among {links:?}");
+    }
     assert!(
         emulator.messages(OPERATIONS).iter().all(|message| !message.text.contains("Watchdog is wrong")),
         "it opens no incident"

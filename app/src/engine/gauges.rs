@@ -45,6 +45,11 @@ pub(super) async fn refresh(shared: Weak<Shared>, health: Health) {
                 // A stale figure would look like a healthy book.
                 _ => drop(metrics.spread.remove_label_values(&[&market.symbol])),
             }
+            if let (Some(last), Some(reference)) =
+                (state.last_price(market.id), state.reference_price(market.id, shared.clock.now()))
+            {
+                metrics.price_deviation.with_label_values(&[&market.symbol]).set(last as f64 / reference as f64 - 1.0);
+            }
         }
     }
 }

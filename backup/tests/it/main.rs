@@ -35,5 +35,6 @@ mod store_faults;
 mod store_options;
 mod support;
 mod timeouts;
+mod traces;
 mod twin;
 mod verify;

@@ -3,6 +3,7 @@
 mod absence;
 mod alerts;
 mod board;
+mod import;
 mod inhibition;
 mod live;
 mod metrics;

@@ -6,6 +6,8 @@ mod browser;
 mod clicks;
 mod faults;
 mod lines;
+mod lists;
+mod panels;
 mod prometheus;
 mod stack;
 
@@ -22,81 +24,18 @@ use dashboards::{
     expression::named,
     rules, runbook,
 };
+use lists::{MAY_FIRE, NOT_SERVED};
 use prometheus::{Answer, Prometheus};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stack::Stack;
 
-/// Until a series must be there: scheduled jobs run once a minute.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// Until a series must be there: scheduled jobs run once a minute, and other tests run at the same time.
+const DEADLINE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_secs(1);
 /// For rates: several scrapes, and as long as a busy machine needs for a round of all queries. A picture is drawn once.
 const RANGE: &str = "2m";
 /// Jobs whose own time may come after the deadline.
 const JOBS: &[&str] = &["ledger_check", "snapshot"];
-
-/// Queries that find nothing on a healthy exchange, each with the reason.
-const NOTHING: &[(&str, &str)] = &[
-    ("overview annotation \"Alerts\"", "no alert fires but the Watchdog"),
-    ("markets annotation \"Alerts\"", "no alert fires"),
-    ("database annotation \"Alerts\"", "no alert fires"),
-    ("nodes annotation \"Alerts\"", "no alert fires"),
-    ("objectstore annotation \"Alerts\"", "no alert fires"),
-    ("ingress annotation \"Alerts\"", "no alert fires"),
-    ("elasticsearch annotation \"Alerts\"", "no alert fires"),
-    ("slo annotation \"Alerts\"", "no alert fires"),
-    ("exchange annotation \"Alerts\"", "no alert fires"),
-    ("probe annotation \"Alerts\"", "no alert about the probe fires"),
-    ("exchange annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
-    ("backup annotation \"Alerts\"", "no alert fires"),
-    ("alertbot annotation \"Alerts\"", "no alert about the bot fires"),
-    ("logging annotation \"Alerts\"", "no alert about logs fires"),
-    ("logging panel 303 \"Growth of streams\" A", "growth is measured once a stream is an hour old"),
-    ("exchange panel 702 \"Refused database and unchecked history\" C", "no loss has been declared"),
-    ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
-    ("alertbot panel 408 \"Age of calendars\" A", "a run has no calendar"),
-    ("alertbot panel 409 \"Reads of calendars\" A", "a run has no calendar"),
-    ("alertbot panel 410 \"Calendar events without effect\" A", "a run has no calendar"),
-    ("AlertbotCalendarStale", "a run has no calendar"),
-    ("database panel 205 \"Damaged pages\" A", "the server has no data checksums"),
-    ("PostgresChecksumFailures", "the server has no data checksums"),
-    ("logging panel 104 \"Days to the low watermark\" A", "growth is measured once a stream is an hour old"),
-    ("logging panel 301 \"Days to watermarks\" A", "growth is measured once a stream is an hour old"),
-    ("logging panel 304 \"Days to the low watermark, by stream\" A", "growth is measured once a stream is an hour old"),
-    ("LogshipWatermarkNear", "growth is measured once a stream is an hour old"),
-    ("LogshipWatermarkReached", "growth is measured once a stream is an hour old"),
-    ("ElasticsearchDiskLow", "one machine has no exporter of Elasticsearch"),
-    ("ElasticsearchHeapHigh", "one machine has no exporter of Elasticsearch"),
-];
-
-/// Parts that do not run on one machine, by what a query about them contains, each with the reason.
-const ABSENT: &[(&str, &str)] = &[
-    ("elasticsearch.*", "a fake takes the place of Elasticsearch"),
-    ("fluentbit_", "the development shipper takes the place of Fluent Bit"),
-    ("fluent-bit", "the development shipper takes the place of Fluent Bit"),
-    ("minio_", "SeaweedFS is the object store"),
-    ("pg_replication_lag", "no standby runs"),
-    ("node_network_", "a network namespace may have no interface but loopback"),
-    ("SeaweedFS_volumeServer_storage_io_error_total", "no disk failed"),
-];
-
-/// Alerts that may fire here, each with the reason.
-const MAY_FIRE: &[(&str, &str)] = &[
-    ("ExchangeAcknowledgementBudgetBurnFast", "a build without optimisation on a busy disk"),
-    ("ExchangeAcknowledgementBudgetBurnSlow", "a build without optimisation on a busy disk"),
-    ("ExchangeProbeSlow", "a build without optimisation on a busy disk"),
-    ("Watchdog", "it always fires: its absence is the alarm"),
-];
-
-/// Metrics that a run does not serve, each with the reason.
-const NOT_SERVED: &[(&str, &str)] = &[
-    ("alertbot_callbacks_total", "a run has no provider of SMS"),
-    ("alertbot_calendar_read_timestamp_seconds", "a run has no calendar"),
-    ("alertbot_calendar_reads_total", "a run has no calendar"),
-    ("alertbot_calendar_skipped_events", "a run has no calendar"),
-    ("logship_stream_growth_bytes_per_second", "growth is measured once a stream is an hour old"),
-    ("logship_days_to_watermark", "growth is measured once a stream is an hour old"),
-    ("logship_stream_days_to_watermark", "growth is measured once a stream is an hour old"),
-];
 
 #[tokio::test]
 async fn the_running_programs_answer_every_query() {
@@ -115,6 +54,7 @@ async fn the_running_programs_answer_every_query() {
     faults.extend(tried.err().map(|error| format!("{error:#}")));
     faults.extend(links_of_a_message_lead_to_the_cause(&stack, &newcomer).await.err().map(|error| format!("{error:#}")));
     faults.extend(every_alert_is_read(&prometheus).await);
+    faults.extend(panels::have_few_series(&prometheus).await);
     faults.extend(only_expected_alerts_fire(&prometheus, &running).await);
     for program in running {
         faults.extend(what_is_served_is_declared(&stack, program).await);
@@ -220,24 +160,19 @@ fn queries(running: &[&Program]) -> Vec<(String, String)> {
         // On a healthy exchange the alert itself finds nothing: what it looks at must be there.
         queries.extend(named(&alert.expr).selectors.into_iter().map(|selector| (alert.alert.clone(), selector.text)));
     }
-    let all = queries.len();
-    queries.retain(|(place, query)| {
-        NOTHING.iter().all(|(nothing, _)| nothing != place) && ABSENT.iter().all(|(part, _)| !query.contains(part))
-    });
-    let without = all - queries.len();
-    println!("{all} queries, {without} of them without data here: {} %", 100 * without / all);
     queries
 }
 
 async fn every_query_finds_data(prometheus: &Prometheus, running: &[&Program]) -> Vec<String> {
     let mut waiting = queries(running);
-    let mut faults = Vec::new();
+    let mut faults = panels::faults_of_the_share(&waiting);
+    waiting.retain(|(place, query)| panels::finds_data(place, query));
     let end = Instant::now() + DEADLINE;
     loop {
         let mut empty = Vec::new();
         for (place, query) in waiting {
             match prometheus.ask(&query).await {
-                Answer::Data => {}
+                Answer::Data(_) => {}
                 Answer::Nothing => empty.push((place, query)),
                 Answer::Refused(why) => faults.push(format!("{place}: {query}: {why}")),
             }

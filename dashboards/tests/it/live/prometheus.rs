@@ -9,8 +9,8 @@ pub struct Prometheus {
 }
 
 pub enum Answer {
-    /// At least one series with a value that is a number.
-    Data,
+    /// So many series with a value that is a number; at least one.
+    Data(usize),
     Nothing,
     Refused(String),
 }
@@ -27,10 +27,10 @@ impl Prometheus {
         }
         let is_number = |value: &Value| value.as_str().is_some_and(|value| value != "NaN");
         let found = match answer["data"]["resultType"].as_str() {
-            Some("vector") => series(&answer).iter().any(|series| is_number(&series["value"][1])),
-            _ => is_number(&answer["data"]["result"][1]),
+            Some("vector") => series(&answer).iter().filter(|series| is_number(&series["value"][1])).count(),
+            _ => usize::from(is_number(&answer["data"]["result"][1])),
         };
-        if found { Answer::Data } else { Answer::Nothing }
+        if found == 0 { Answer::Nothing } else { Answer::Data(found) }
     }
 
     /// Names of the rules that it evaluates.

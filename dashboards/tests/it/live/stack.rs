@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::alert::Newcomer;
 
-/// Everything up, and a trade on every market.
-const READY_DEADLINE: Duration = Duration::from_secs(300);
+/// Everything up, and a trade on every market. It takes a minute on an idle machine; other tests run at the same time.
+const READY_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Dropping it ends everything.
 pub struct Stack {

@@ -13,6 +13,8 @@ pub struct PostgresOptions {
     pub settings: Vec<(String, String)>,
     /// Environment of the server, such as the folder of its locales.
     pub environment: Vec<(String, String)>,
+    /// The server detects damaged pages.
+    pub checksums: bool,
 }
 
 impl PostgresOptions {
@@ -31,6 +33,11 @@ impl PostgresOptions {
     /// Adds a variable to the environment of the server.
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn with_checksums(mut self) -> Self {
+        self.checksums = true;
         self
     }
 

@@ -43,7 +43,7 @@ impl PostgresPlan {
         let password_file = folder.path().join("password");
         if !data.join("PG_VERSION").exists() {
             write_private(&password_file, &hex::encode(rand::random::<[u8; 16]>()), account)?;
-            create_data(&data, &password_file, account, options.is_durable()).await?;
+            create_data(&data, &password_file, account, options).await?;
         }
         let password = fs::read_to_string(&password_file).with_context(|| format!("reading {}", password_file.display()))?;
         let port = match options.port {
@@ -112,12 +112,20 @@ pub(super) fn write_private(path: &Path, text: &str, account: Option<OperatingAc
     account.map_or(Ok(()), |account| account.own(path)).context("changing the owner of the password file")
 }
 
-async fn create_data(data: &Path, password_file: &Path, account: Option<OperatingAccount>, durable: bool) -> Result<()> {
+async fn create_data(
+    data: &Path,
+    password_file: &Path,
+    account: Option<OperatingAccount>,
+    options: &PostgresOptions,
+) -> Result<()> {
     let mut arguments: Vec<OsString> =
         ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--username"].map(Into::into).to_vec();
     arguments.extend([SUPERUSER.into(), "--pwfile".into(), password_file.into(), "-D".into(), data.into()]);
-    if !durable {
+    if !options.is_durable() {
         arguments.push("--no-sync".into());
+    }
+    if options.checksums {
+        arguments.push("--data-checksums".into());
     }
     let launch = Launch {
         name: "initdb",

@@ -12,6 +12,7 @@ use super::{
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, write_private},
     traces,
+    viewer::Viewer,
 };
 
 /// Where the bot's alerts arrive, and where those go that must not go through it: chats of the emulator's demonstration.
@@ -54,6 +55,9 @@ impl Alerting {
 
         let folder = Folder::kept(layout.folder.join("alertbot"))?;
         let people = people(&world)?;
+        let viewer = Viewer::url(layout);
+        let calendar = folder.path().join("reports.ics");
+        fs::write(&calendar, calendar_of(&people)?).with_context(|| format!("writing {}", calendar.display()))?;
         let settings = json!({
             "listen": local(ports.alertbot),
             "admin_listen": local(ports.alertbot_admin),
@@ -65,6 +69,7 @@ impl Alerting {
                 "prometheus": prometheus,
                 "watchdog": {"within": "5m"},
             }],
+            "links": {"runbooks": viewer, "dashboards": viewer, "logs": viewer},
             "bots": [{"name": "main", "token": "${ALERTBOT_TELEGRAM_TOKEN}", "api_url": telegram}],
             "chats": [{"name": "operations", "id": chat(OPERATIONS)?.id}],
             "people": people.iter().enumerate().map(|(place, person)| json!({
@@ -77,6 +82,11 @@ impl Alerting {
                     "starts": "2026-01-05T09:00", "turn": "1d",
                 }],
                 "handover_chats": ["operations"],
+            }, {
+                // Of the people who read the daily reports: a calendar, as other programs write them.
+                "name": "reports",
+                "calendar": {"file": calendar, "refresh": "10s"},
+                "handover_notice": false,
             }],
             "escalations": [{
                 "name": "critical",
@@ -144,6 +154,19 @@ impl Alerting {
         endpoints.metrics.insert("alertbot".to_owned(), vec![format!("{admin}/metrics")]);
         Ok(())
     }
+}
+
+/// An iCalendar with one shift that repeats each day, and an event without effect.
+fn calendar_of(people: &[ChatEndpoint]) -> Result<String> {
+    let person = &people.first().context("the emulator's world has people")?.name;
+    let event = |id: &str, summary: &str| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:{id}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260101T000000Z\r\nDTEND:20260102T000000Z\r\n\
+             RRULE:FREQ=DAILY\r\nSUMMARY:{summary}\r\nEND:VEVENT\r\n"
+        )
+    };
+    let (shift, other) = (event("shift", person), event("other", "Backup of the coffee machine"));
+    Ok(format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//exchange//run//EN\r\n{shift}{other}END:VCALENDAR\r\n"))
 }
 
 /// The example that operators begin with, with each of these in it replaced.

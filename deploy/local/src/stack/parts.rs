@@ -61,7 +61,7 @@ impl StartedParts {
         let folder = |name: &str| Folder::kept(layout.folder.join(name));
         let postgres = PostgresPlan::prepare(
             &Folder::kept_within_reach(layout.folder.join("postgres"))?,
-            &PostgresOptions::default().on_port(ports.postgres),
+            &PostgresOptions::default().with_checksums().on_port(ports.postgres),
         )
         .await?;
         let object_store = ObjectStorePlan::prepare(&folder("object-store")?, Some(ports.s3))?;

@@ -7,4 +7,5 @@ mod outcomes;
 mod refusals;
 mod storm;
 mod tls;
+mod traces;
 pub mod world;

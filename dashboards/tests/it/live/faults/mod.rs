@@ -24,7 +24,7 @@ const SCRAPE: Duration = Duration::from_secs(5);
 const EVALUATION: Duration = Duration::from_secs(5);
 const GROUP_WAIT: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_secs(5);
-pub const SLOW: Duration = Duration::from_secs(60);
+pub const SLOW: Duration = Duration::from_secs(180);
 /// Time after the message in which symptoms must stay suppressed: the `for` of most, a scrape and an evaluation.
 const WATCHED: Duration = Duration::from_secs(70);
 /// Until a part answers again and its alert is over; some fire for five minutes longer than the fault.

@@ -25,6 +25,8 @@ use super::{
 const SECOND_SERVES: &str = "exchange_engine_leader 1\nexchange_worker_projecting 1\n";
 /// Between two kills of a crash loop.
 const KILLED_EVERY: Duration = Duration::from_secs(8);
+/// Until a part that was started again answers.
+const ANSWERS: Duration = Duration::from_secs(60);
 /// The simulator trades.
 const SIMULATOR: &str = "simulator";
 
@@ -229,8 +231,16 @@ impl Site {
         let links: Vec<&str> = links.filter(|link| link.starts_with("http://127.0.0.1")).collect();
         ensure!(links.iter().any(|link| link.starts_with(&self.viewer)), "no link leads to the viewer: {message}");
         for link in links {
-            let reply = reqwest::get(link).await.with_context(|| link.to_owned())?;
-            ensure!(reply.status().is_success(), "{link} answered {}", reply.status());
+            // The part that it leads to may have just been started again.
+            let end = Instant::now() + ANSWERS;
+            loop {
+                match reqwest::get(link).await {
+                    Ok(reply) if reply.status().is_success() => break,
+                    Ok(reply) => ensure!(Instant::now() < end, "{link} answered {}", reply.status()),
+                    Err(error) => ensure!(Instant::now() < end, "{link}: {error}"),
+                }
+                tokio::time::sleep(POLL).await;
+            }
         }
         Ok(())
     }
