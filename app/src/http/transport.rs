@@ -14,7 +14,7 @@ mod head;
 
 use axum::body::Bytes;
 use bytes::{Buf, BytesMut};
-use chunked::{Chunked, Progress};
+use chunked::{ChunkProgress, Chunked};
 use head::{Body, RequestHead};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -153,9 +153,9 @@ impl<S> Transport<S> {
                     self.output.extend_from_slice(&self.input[..taken]);
                     self.input.advance(taken);
                     match progress {
-                        Progress::More => {}
-                        Progress::Ended => self.begin_head(),
-                        Progress::Broken => {
+                        ChunkProgress::More => {}
+                        ChunkProgress::Ended => self.begin_head(),
+                        ChunkProgress::Broken => {
                             tracing::info!(reason = "chunks", client.address = %self.peer, "refused malformed input on a connection");
                             self.state = State::Broken;
                         }

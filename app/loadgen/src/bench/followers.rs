@@ -35,7 +35,7 @@ const FANOUT_SHARE: f64 = 2.5;
 const SETTLE: Duration = Duration::from_millis(500);
 const STREAM: &str = "/ws/btcusdt@depth@100ms?timeUnit=MICROSECOND";
 
-struct Pair {
+struct FollowerPair {
     leader: StagedServer,
     follower: StagedServer,
     postgres: Postgres,
@@ -44,7 +44,7 @@ struct Pair {
 }
 
 pub async fn measure_followers(settings: &BenchSettings, folder: &Path, figures: &mut Figures) -> Result<()> {
-    let pair = Pair::start(settings, folder).await?;
+    let pair = FollowerPair::start(settings, folder).await?;
     let (mut ratios, mut next) = (Vec::new(), 0);
     for round in 0..=ROUNDS {
         let each = settings.orders / 2;
@@ -63,7 +63,7 @@ pub async fn measure_followers(settings: &BenchSettings, folder: &Path, figures:
     pair.leader.stop().await
 }
 
-impl Pair {
+impl FollowerPair {
     async fn start(settings: &BenchSettings, folder: &Path) -> Result<Self> {
         let postgres = Postgres::start(postgres_options()).await?;
         let database = postgres.create_database("followers").await?;

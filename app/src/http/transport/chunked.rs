@@ -29,7 +29,7 @@ enum At {
 
 /// How far the body has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum ChunkProgress {
     More,
     Ended,
     /// The byte after those that belong to the body breaks its framing.
@@ -46,7 +46,7 @@ pub struct Chunked {
 
 impl Chunked {
     /// Number of bytes of `input` that belong to the body, and what follows them.
-    pub fn advance(&mut self, input: &[u8]) -> (usize, Progress) {
+    pub fn advance(&mut self, input: &[u8]) -> (usize, ChunkProgress) {
         let mut taken = 0;
         while let Some(byte) = input.get(taken) {
             if let At::Data(left) = self.at {
@@ -56,15 +56,15 @@ impl Chunked {
                 continue;
             }
             if (self.at, *byte) == (At::LastLineEnd, b'\n') {
-                return (taken + 1, Progress::Ended);
+                return (taken + 1, ChunkProgress::Ended);
             }
             self.at = self.after(*byte);
             if self.at == At::Broken {
-                return (taken, Progress::Broken);
+                return (taken, ChunkProgress::Broken);
             }
             taken += 1;
         }
-        (taken, Progress::More)
+        (taken, ChunkProgress::More)
     }
 
     /// What is expected after `byte`.
@@ -107,14 +107,14 @@ mod tests {
     use super::*;
 
     /// In one piece and byte by byte.
-    fn both(body: &str) -> (usize, Progress) {
+    fn both(body: &str) -> (usize, ChunkProgress) {
         let whole = Chunked::default().advance(body.as_bytes());
         let mut chunked = Chunked::default();
-        let mut parts = (0, Progress::More);
+        let mut parts = (0, ChunkProgress::More);
         for byte in body.as_bytes().chunks(1) {
             let (taken, progress) = chunked.advance(byte);
             parts = (parts.0 + taken, progress);
-            if progress != Progress::More {
+            if progress != ChunkProgress::More {
                 break;
             }
         }
@@ -128,9 +128,9 @@ mod tests {
             ["0\r\n\r\n", "3\r\na=b\r\n0\r\n\r\n", "3;x=y\r\na=b\r\n1 \r\nc\r\n000\r\nT: r\r\nU: s\r\n\r\n", "aA\r\n0123456789"];
         for body in &bodies[..3] {
             let rest = format!("{body}GET / HTTP/1.1\r\n");
-            assert_eq!(both(&rest), (body.len(), Progress::Ended), "{body:?}");
+            assert_eq!(both(&rest), (body.len(), ChunkProgress::Ended), "{body:?}");
         }
-        assert_eq!(both(bodies[3]), (bodies[3].len(), Progress::More), "incomplete");
+        assert_eq!(both(bodies[3]), (bodies[3].len(), ChunkProgress::More), "incomplete");
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             (&digits, 16),
         ];
         for (body, at) in bodies {
-            assert_eq!(both(body), (at, Progress::Broken), "{body:?}");
+            assert_eq!(both(body), (at, ChunkProgress::Broken), "{body:?}");
         }
     }
 }

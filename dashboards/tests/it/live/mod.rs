@@ -32,8 +32,9 @@ use stack::Stack;
 /// Until a series must be there: scheduled jobs run once a minute, and other tests run at the same time.
 const DEADLINE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_secs(1);
-/// For rates: several scrapes, and as long as a busy machine needs for a round of all queries. A picture is drawn once.
-const RANGE: &str = "2m";
+/// For rates: several scrapes, and as long as a busy machine needs for a round of all queries and for the rarest events of the stack,
+/// acknowledgements of alerts. A picture is drawn once.
+const RANGE: &str = "5m";
 /// Jobs whose own time may come after the deadline.
 const JOBS: &[&str] = &["ledger_check", "snapshot"];
 
