@@ -30,6 +30,7 @@ use crate::{
 };
 
 pub use error::{StoreError, start_at_zero};
+use multipart::DAMAGED_ATTEMPTS;
 pub use multipart::{PendingUpload, Upload, UploadedPart};
 
 /// A request fails after this time without a byte read.
@@ -52,6 +53,8 @@ pub const OPERATIONS: [&str; 13] = [
     "put",
     "upload_part",
 ];
+/// Attempts of a read whose transfer broke, in addition to the client's own retries of a request.
+const BROKEN_ATTEMPTS: u32 = 6;
 /// Maximum number of objects in one delete request.
 const DELETE_AT_ONCE: usize = 1000;
 
@@ -187,6 +190,16 @@ impl Store {
     }
 
     async fn put_in(&self, class: Option<StorageClass>, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.put_once(class.clone(), key, body.clone(), replace).await {
+                Err(error) if error.is_damaged_transfer() && attempt < DAMAGED_ATTEMPTS => attempt += 1,
+                put => return put,
+            }
+        }
+    }
+
+    async fn put_once(&self, class: Option<StorageClass>, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
         let bytes = body.len() as u64;
         let (mode, until) = self.locked();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body));
@@ -220,14 +233,24 @@ impl Store {
         }
     }
 
-    /// Reads a small object. An object larger than `limit` is rejected before it is read.
+    /// Reads a small object. An object larger than `limit` is rejected before it is read. The client retries a request only until
+    /// its response begins, so a transfer that breaks later is repeated here.
     pub async fn get(&self, key: &str, limit: usize) -> Result<Bytes, StoreError> {
-        let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-        let object = answer.map_err(|error| self.failed("get", key, &error))?;
-        if size(object.content_length()) > limit as u64 {
-            return Err(StoreError::TooLarge { key: key.to_owned(), limit });
+        let mut attempt = 1;
+        loop {
+            let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+            let object = answer.map_err(|error| self.failed("get", key, &error))?;
+            if size(object.content_length()) > limit as u64 {
+                return Err(StoreError::TooLarge { key: key.to_owned(), limit });
+            }
+            match self.collect(key, object.body).await {
+                Err(error) if attempt < BROKEN_ATTEMPTS => {
+                    tracing::warn!(key, %error, "transfer interrupted; retrying");
+                    attempt += 1;
+                }
+                collected => return collected,
+            }
         }
-        self.collect(key, object.body).await
     }
 
     /// Reads a range of an object, as it arrives. The result is shorter if the object is.

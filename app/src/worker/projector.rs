@@ -371,7 +371,7 @@ impl ProjectorSession<'_> {
     }
 }
 
-async fn write_rows(connection: &mut PgConnection, chunk: EventChunk, state: &State) -> sqlx::Result<()> {
+async fn write_rows(connection: &mut PgConnection, mut chunk: EventChunk, state: &State) -> sqlx::Result<()> {
     for asset in chunk.assets.iter().filter_map(|id| state.asset(*id)) {
         reference::upsert_asset(connection, asset).await?;
     }
@@ -396,12 +396,13 @@ async fn write_rows(connection: &mut PgConnection, chunk: EventChunk, state: &St
     prevented::insert_prevented(connection, &chunk.prevented).await?;
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
+    // Before the candles: those of a time that is set back are rebuilt from trades, of this chunk too.
+    std::mem::take(&mut chunk.trades).send(connection).await?;
     candles::append_candles(connection, chunk.candles()).await?;
     if let Some(time) = chunk.time_set_back {
         candles::set_back(connection, time).await?;
     }
     ledger::upsert_balances(connection, &chunk.balances(state)).await?;
     ledger::insert_spans(connection, &chunk.spans()).await?;
-    chunk.trades.send(connection).await?;
     chunk.transfers.send(connection).await
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{Store, StoreError, timestamp};
 
 /// Attempts of a part that arrived damaged, in addition to the client's own retries.
-const DAMAGED_ATTEMPTS: usize = 3;
+pub(super) const DAMAGED_ATTEMPTS: usize = 3;
 
 /// An upload in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

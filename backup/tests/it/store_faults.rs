@@ -167,10 +167,10 @@ async fn a_restore_resumes_a_broken_transfer() {
     let (source, store) = (noise().await, store_settings().await);
     let manifest = take(&agent_in(&source, &store, &[])).await.unwrap();
     let server = other_server().await;
-    let through = async |fault: StoreFault, times: usize| {
+    let through = async |fault: StoreFault, times: usize, part: &'static str| {
         let mut left = times;
         let faulty = FaultyStore::before(&store, move |request| {
-            if left > 0 && request.method == "GET" && request.target.contains("/lane-") {
+            if left > 0 && request.method == "GET" && request.target.contains(part) {
                 left -= 1;
                 return fault;
             }
@@ -180,19 +180,20 @@ async fn a_restore_resumes_a_broken_transfer() {
         let agent = agent_in(&source, &faulty.settings, &[("BACKUP_STORE_ATTEMPTS", "3")]);
         (reader(&agent.store, &manifest), faulty)
     };
-    for (what, fault, times) in [
-        ("cut", StoreFault::CutAnswer, 4),
-        ("500", StoreFault::Answer(500, "InternalError"), 2),
-        ("lost", StoreFault::LoseAnswer, 2),
-        ("stalled", StoreFault::StallAnswer, 1),
+    for (what, fault, times, part) in [
+        ("cut", StoreFault::CutAnswer, 4, "/lane-"),
+        ("cut contents", StoreFault::CutAnswer, 4, "-toc"),
+        ("500", StoreFault::Answer(500, "InternalError"), 2, "/lane-"),
+        ("lost", StoreFault::LoseAnswer, 2, "/lane-"),
+        ("stalled", StoreFault::StallAnswer, 1, "/lane-"),
     ] {
-        let (reader, _faulty) = through(fault, times).await;
+        let (reader, _faulty) = through(fault, times, part).await;
         let name = format!("back_{:08x}", random());
         let report = restore_with(&reader, &options(&server, &name)).await.unwrap_or_else(|told| panic!("{what}: {told}"));
         assert_eq!(report.rows, 4000, "{what}");
         let place = DrillPlace::Given(server.clone());
         let options = verify::VerifyOptions { place, assertions: Vec::new(), jobs: 2, client_folder: tools() };
-        let (reader, _faulty) = through(fault, times).await;
+        let (reader, _faulty) = through(fault, times, part).await;
         let verdict = verify::verify_backup(&reader, &options, &CancellationToken::new()).await.unwrap();
         assert!(verdict.passed, "{what}: {:?}", verdict.faults);
     }
@@ -201,7 +202,7 @@ async fn a_restore_resumes_a_broken_transfer() {
         ("500", StoreFault::Answer(500, "InternalError"), "unavailable"),
         ("403", StoreFault::Answer(403, "AccessDenied"), "s3:GetObject"),
     ] {
-        let (reader, _faulty) = through(fault, usize::MAX).await;
+        let (reader, _faulty) = through(fault, usize::MAX, "/lane-").await;
         let name = format!("back_{:08x}", random());
         let failure = restore_with(&reader, &options(&server, &name)).await.unwrap_err().to_string();
         assert!(failure.contains(told), "{what}: {failure}");
@@ -230,15 +231,16 @@ pub async fn expire(agent: &Agent) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_failure_is_retried() {
     let (source, store) = (noise().await, store_settings().await);
-    for (what, fault) in [
-        ("500", StoreFault::Answer(500, "InternalError")),
-        ("damaged", StoreFault::Damage),
-        ("cut", StoreFault::Cut),
-        ("a response lost", StoreFault::LoseAnswer),
+    for (what, fault, part) in [
+        ("500", StoreFault::Answer(500, "InternalError"), "partNumber="),
+        ("damaged", StoreFault::Damage, "partNumber="),
+        ("a damaged record", StoreFault::Damage, "/starts/"),
+        ("cut", StoreFault::Cut, "partNumber="),
+        ("a response lost", StoreFault::LoseAnswer, "partNumber="),
     ] {
         let mut left = 2;
         let faulty = FaultyStore::before(&store, move |request| {
-            if left > 0 && (request.target.contains("partNumber=") || request.writes_manifest()) {
+            if left > 0 && request.method == "PUT" && (request.target.contains(part) || request.writes_manifest()) {
                 left -= 1;
                 return fault;
             }
