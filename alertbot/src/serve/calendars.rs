@@ -117,7 +117,7 @@ impl CalendarReader {
         let CalendarContent { shifts, skipped } = parsed.context("the calendar cannot be parsed")??;
         if skipped != self.skipped {
             for event in &skipped {
-                tracing::warn!(schedule = self.source.schedule, event, "an event of the calendar has no effect");
+                tracing::warn!(schedule = self.source.schedule, calendar.event = event, "an event of the calendar has no effect");
             }
         }
         let count = i64::try_from(skipped.len()).unwrap_or(i64::MAX);

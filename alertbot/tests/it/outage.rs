@@ -120,7 +120,30 @@ async fn the_end_is_told_where_both_answers_were_lost() {
     until("its end is sent", async || emulator.messages(chat(0)).len() == 3).await;
     let end = emulator.messages(chat(0)).pop().unwrap();
     assert!(end.text.contains("resolved") && end.silent && end.buttons().is_empty(), "{end:?}");
-    // From here on there is a message that can be edited.
+    // From here on there is a message that can be edited, once the bot has its answer.
     assert_eq!(bot.post(&single(&name(0), "warning", "firing", Timestamp::now())).await, 200);
-    until("it is edited", async || emulator.messages(chat(0))[2].edited.is_some()).await;
+    until("a message shows that it fires", async || {
+        emulator.messages(chat(0)).last().is_some_and(|message| !message.text.contains("resolved"))
+    })
+    .await;
+}
+
+/// The alert fires again before the bot has the answer to the message of its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_fires_again_while_its_end_is_sent_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (emulator, bot) = world(&folder).await;
+    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
+    let began = Timestamp::now();
+    assert_eq!(bot.post(&single(&name(0), "warning", "firing", began)).await, 200);
+    let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";
+    until("the second answer is lost as well", async || bot.metric(given_up).await == 1.0).await;
+    emulator.fault(InjectedFault::new(FaultKind::SlowAnswer { milliseconds: 1000 }).on("sendMessage").times(1));
+    assert_eq!(bot.post(&single(&name(0), "warning", "resolved", began)).await, 200);
+    until("its end is sent", async || emulator.messages(chat(0)).len() == 3).await;
+    assert_eq!(bot.post(&single(&name(0), "warning", "firing", Timestamp::now())).await, 200);
+    until("the message shows that it fires", async || {
+        emulator.messages(chat(0)).last().is_some_and(|message| !message.text.contains("resolved"))
+    })
+    .await;
 }

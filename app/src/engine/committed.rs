@@ -115,13 +115,17 @@ impl Committed {
     /// As [`Self::new`], replacing the current content; watchers remain subscribed.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
         let (first_fills, feed, forward) = (self.first_fills.take(), Arc::clone(&self.feed), self.forward.take());
+        // Before the first recovery there was no market, so no subscription has missed an event.
+        let had_events = self.state.sequence() > 0;
         forward.iter().for_each(|forward| forward.restart());
         let progress = std::mem::take(&mut self.progress);
         progress.send_replace(state.sequence());
         let fingerprints = Arc::clone(&self.fingerprints);
         fingerprints.resolved();
         *self = Self { first_fills, feed, forward, progress, fingerprints, ..Self::new(state, market_data, projected_seq) };
-        self.feed.lose();
+        if had_events {
+            self.feed.lose();
+        }
     }
 
     /// Replaces the content by one that was rebuilt from the journal, at the same or a later sequence; watchers remain subscribed.

@@ -43,3 +43,22 @@ fn names_that_users_depend_on_are_as_listed() {
         wrong.join("\n")
     );
 }
+
+/// Elasticsearch refuses a line whose field `a` is a text if another line has `a.b`: `a` is an object then.
+#[test]
+fn no_log_field_is_the_parent_of_another() {
+    // The writer of lines renames it to `error.message`.
+    const RENAMED: &str = "error";
+    let mut fields = std::collections::BTreeSet::new();
+    for section in floors() {
+        for name in interfaces::interfaces(&repository().join(&section.folder)).unwrap() {
+            fields.extend(name.to_string().strip_prefix("log-field ").map(str::to_owned));
+        }
+    }
+    let parents: Vec<&String> = fields
+        .iter()
+        .filter(|field| *field != RENAMED && fields.iter().any(|other| other.starts_with(&format!("{field}."))))
+        .collect();
+    assert!(fields.len() > 100, "found {} fields only", fields.len());
+    assert_eq!(parents, Vec::<&String>::new(), "rename them: they are objects in ECS");
+}
