@@ -278,7 +278,7 @@ async fn a_temporary_failure_is_retried() {
     .await;
     take(&agent_in(&source, &faulty.settings, &[])).await.unwrap();
     let healthy = agent_in(&source, &store, &[]);
-    assert_eq!(healthy.catalogue().await.unwrap().backups().count(), 6);
+    assert_eq!(healthy.catalogue().await.unwrap().backups().count(), 7);
     nothing_is_left_behind(&healthy).await;
 }
 
