@@ -105,27 +105,34 @@ async fn lost_answers_are_repeated_at_most_once_each() {
     assert!(emulator.messages(OPERATIONS).is_empty());
 }
 
-/// A first message in doubt cannot be edited: the end is sent as a separate message without a sound.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_is_told_where_both_answers_were_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let (emulator, bot) = world(&folder).await;
+/// A card in doubt: Telegram has two messages of it, and the bot has neither answer.
+async fn card_in_doubt(emulator: &Emulator, bot: &Bot) -> Timestamp {
     emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
     let began = Timestamp::now();
     assert_eq!(bot.post(&single(&name(0), "warning", "firing", began)).await, 200);
     let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";
     until("the second answer is lost as well", async || bot.metric(given_up).await == 1.0).await;
     assert_eq!(emulator.messages(chat(0)).len(), 2);
+    began
+}
+
+/// A first message in doubt cannot be edited: the end is sent as a separate message without a sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_told_where_both_answers_were_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (emulator, bot) = world(&folder).await;
+    let began = card_in_doubt(&emulator, &bot).await;
     assert_eq!(bot.post(&single(&name(0), "warning", "resolved", began)).await, 200);
-    until("its end is sent", async || emulator.messages(chat(0)).len() == 3).await;
-    let end = emulator.messages(chat(0)).pop().unwrap();
+    // An edit without a message to edit is a message of its own.
+    let delivered = "alertbot_sent_total{channel=\"telegram\",kind=\"edit\",outcome=\"delivered\"}";
+    until("its end is sent, and the bot has the answer", async || bot.metric(delivered).await == 1.0).await;
+    let messages = emulator.messages(chat(0));
+    assert_eq!(messages.len(), 3);
+    let end = &messages[2];
     assert!(end.text.contains("resolved") && end.silent && end.buttons().is_empty(), "{end:?}");
-    // From here on there is a message that can be edited, once the bot has its answer.
+    // From here on there is a message that can be edited.
     assert_eq!(bot.post(&single(&name(0), "warning", "firing", Timestamp::now())).await, 200);
-    until("a message shows that it fires", async || {
-        emulator.messages(chat(0)).last().is_some_and(|message| !message.text.contains("resolved"))
-    })
-    .await;
+    until("it is edited", async || emulator.messages(chat(0))[2].edited.is_some()).await;
 }
 
 /// The alert fires again before the bot has the answer to the message of its end.
@@ -133,16 +140,12 @@ async fn the_end_is_told_where_both_answers_were_lost() {
 async fn an_alert_that_fires_again_while_its_end_is_sent_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (emulator, bot) = world(&folder).await;
-    emulator.fault(InjectedFault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
-    let began = Timestamp::now();
-    assert_eq!(bot.post(&single(&name(0), "warning", "firing", began)).await, 200);
-    let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";
-    until("the second answer is lost as well", async || bot.metric(given_up).await == 1.0).await;
+    let began = card_in_doubt(&emulator, &bot).await;
     emulator.fault(InjectedFault::new(FaultKind::SlowAnswer { milliseconds: 1000 }).on("sendMessage").times(1));
     assert_eq!(bot.post(&single(&name(0), "warning", "resolved", began)).await, 200);
     until("its end is sent", async || emulator.messages(chat(0)).len() == 3).await;
     assert_eq!(bot.post(&single(&name(0), "warning", "firing", Timestamp::now())).await, 200);
-    until("the message shows that it fires", async || {
+    until("the last message shows that it fires", async || {
         emulator.messages(chat(0)).last().is_some_and(|message| !message.text.contains("resolved"))
     })
     .await;

@@ -134,15 +134,7 @@ fn write_level_5(release: &str) {
     exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
     let limits = MarketLimits { max_position: units("2000"), max_lists: 8, ..Default::default() };
     exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
-    let mut random = Random(2_030);
-    for _ in 0..1_500 {
-        exchange.now += random.below(3) as i64 * SECOND;
-        let (orders, lists) = (exchange.last_order(), exchange.last_list());
-        let _ = exchange.run(&random.command(orders, lists));
-        if random.chance(60) {
-            exchange.work();
-        }
-    }
+    run_commands(&mut exchange, Random(2_030));
     write_batches(release, &exchange);
 }
 
@@ -154,7 +146,12 @@ fn write_level_6(release: &str) {
     exchange.must(&admin(AdminAction::SetExchangeLimits { limits }));
     let limits = MarketLimits { iceberg_parts: 30, max_icebergs: 20, max_amends: 3, ..Default::default() };
     exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
-    let mut random = Random(2_031);
+    run_commands(&mut exchange, Random(2_031));
+    write_batches(release, &exchange);
+}
+
+/// Random commands, with a queue that is not always empty.
+fn run_commands(exchange: &mut Exchange, mut random: Random) {
     for _ in 0..1_500 {
         exchange.now += random.below(3) as i64 * SECOND;
         let (orders, lists) = (exchange.last_order(), exchange.last_list());
@@ -163,7 +160,6 @@ fn write_level_6(release: &str) {
             exchange.work();
         }
     }
-    write_batches(release, &exchange);
 }
 
 /// Batches, each preceded by its length (4 bytes, little endian).
