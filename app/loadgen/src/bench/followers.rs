@@ -98,9 +98,8 @@ impl FollowerPair {
         let mut sockets = try_join_all((0..SUBSCRIBERS).map(|_| open_socket(self.follower.api, STREAM))).await?;
         let (frames, delays) = (Cell::new(0_u64), RefCell::new(histogram()?));
         let before = processor::of_process(pid)?;
-        let rate = RATE;
         let sending = async {
-            load::open(self.leader.api, &self.credentials, self.workload, CONNECTIONS, rate, orders).await?;
+            load::open(self.leader.api, &self.credentials, self.workload, CONNECTIONS, RATE, orders).await?;
             tokio::time::sleep(SETTLE).await;
             anyhow::Ok(())
         };
