@@ -12,7 +12,7 @@ use crate::{
     assemble, guide,
     object::{Object, text},
     render,
-    rules::{self, Facts, RULES, Scope, Waiver, overlays},
+    rules::{self, Facts, RULES, RuleScope, Waiver, overlays},
     settings,
     tools::{self, ToolRun},
     world::{Application, RenderedEnvironment},
@@ -195,7 +195,7 @@ fn components(kubectl: &Path, tree: &Path, worlds: &[RenderedEnvironment], facts
         if let Some(exchange) = world.applications.iter_mut().find(|application| application.name == "exchange") {
             exchange.objects = rendered;
         }
-        let rules = RULES.iter().filter(|rule| matches!(rule.scope, Scope::Environment | Scope::Every));
+        let rules = RULES.iter().filter(|rule| matches!(rule.scope, RuleScope::Environment | RuleScope::Every));
         let own = |world: &RenderedEnvironment| -> Vec<String> {
             let found = rules.clone().flat_map(|rule| (rule.find)(world, facts).into_iter().map(move |fault| (rule.name, fault)));
             found.map(|(rule, fault)| format!("{rule}: {}: {}", fault.object, fault.text)).collect()
@@ -219,9 +219,9 @@ fn judge(
     let waivers = rules::waivers(&folder.join("waivers.yaml"))?;
     let mut used = vec![false; waivers.len()];
     let whole: Vec<RenderedEnvironment> = worlds.iter().map(|world| world.with(infrastructure)).collect();
-    let own = worlds.iter().map(|world| (world, [Scope::Environment, Scope::Every].as_slice()));
-    let together = whole.iter().map(|world| (world, [Scope::Whole].as_slice()));
-    for (world, scopes) in own.chain(together).chain([(infrastructure, [Scope::Every].as_slice())]) {
+    let own = worlds.iter().map(|world| (world, [RuleScope::Environment, RuleScope::Every].as_slice()));
+    let together = whole.iter().map(|world| (world, [RuleScope::Whole].as_slice()));
+    for (world, scopes) in own.chain(together).chain([(infrastructure, [RuleScope::Every].as_slice())]) {
         let rules = RULES.iter().filter(|rule| scopes.contains(&rule.scope));
         let (results, here) = rules::judge(world, facts, &waivers, rules);
         used.iter_mut().zip(here).for_each(|(used, here)| *used |= here);

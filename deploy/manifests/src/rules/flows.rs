@@ -7,7 +7,7 @@ use super::{
     Facts, RuleViolation,
     content::environment,
     fault,
-    network::{self, ALERTMANAGER, DATABASE, ELASTICSEARCH, End, INTERNET, NGINX, PROMETHEUS, STORE},
+    network::{self, ALERTMANAGER, DATABASE, ELASTICSEARCH, INTERNET, NGINX, NetworkEnd, PROMETHEUS, STORE},
 };
 use crate::{
     object::{Object, Pod, list, mapping, selects, text},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Settings that read an address from a Secret, and where it leads.
-const SECRET_ADDRESSES: [(&str, End, u64); 4] = [
+const SECRET_ADDRESSES: [(&str, NetworkEnd, u64); 4] = [
     ("EXCHANGE_DATABASE_URL", DATABASE, 5432),
     ("EXCHANGE_DATABASE_REPLICA_URL", DATABASE, 5433),
     ("BACKUP_SOURCE_URL", DATABASE, 5433),
@@ -52,7 +52,7 @@ pub fn flows(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
 }
 
 /// Where a setting's address leads; `None` if its host is not known.
-type Destination = Option<(End, u64)>;
+type Destination = Option<(NetworkEnd, u64)>;
 
 /// Addresses in the settings of a pod's containers and in the configuration files that it mounts.
 fn addresses(world: &RenderedEnvironment, pod: Pod<'_>) -> Vec<(String, Destination)> {
@@ -121,7 +121,7 @@ fn destination(address: &str) -> Destination {
 
 /// Scrapes, webhooks and the public API: who connects to pods of ours by declaration.
 fn incoming(world: &RenderedEnvironment, object: &Object) -> Vec<RuleViolation> {
-    let (from, ports): (End, Vec<(Vec<Pod<'_>>, String)>) = match object.kind() {
+    let (from, ports): (NetworkEnd, Vec<(Vec<Pod<'_>>, String)>) = match object.kind() {
         "PodMonitor" => {
             let pods = selected(world, object.namespace(), &object.0["spec"]["selector"]);
             let endpoints = list(&object.0, "/spec/podMetricsEndpoints").iter();

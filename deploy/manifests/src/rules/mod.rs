@@ -44,7 +44,7 @@ type Find = fn(&RenderedEnvironment, &Facts) -> Vec<RuleViolation>;
 
 /// Which objects a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum RuleScope {
     /// One environment.
     Environment,
     /// One environment, and apart from it our manifests for backing services.
@@ -57,19 +57,19 @@ pub enum Scope {
 pub struct Rule {
     pub name: &'static str,
     pub find: Find,
-    pub scope: Scope,
+    pub scope: RuleScope,
 }
 
 const fn own(name: &'static str, find: Find) -> Rule {
-    Rule { name, find, scope: Scope::Environment }
+    Rule { name, find, scope: RuleScope::Environment }
 }
 
 const fn every(name: &'static str, find: Find) -> Rule {
-    Rule { name, find, scope: Scope::Every }
+    Rule { name, find, scope: RuleScope::Every }
 }
 
 const fn whole(name: &'static str, find: Find) -> Rule {
-    Rule { name, find, scope: Scope::Whole }
+    Rule { name, find, scope: RuleScope::Whole }
 }
 
 /// Every rule, each with its scope.

@@ -13,7 +13,7 @@ use crate::{
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum End {
+pub(super) enum NetworkEnd {
     /// A pod of ours: namespace, name, component; an empty component matches any.
     Ours(&'static str, &'static str, &'static str),
     /// A pod of another namespace: namespace, and one label.
@@ -21,36 +21,36 @@ pub(super) enum End {
     /// An address outside the cluster.
     Outside(Ipv4Addr),
 }
-pub(super) use End::{Other, Ours, Outside};
+pub(super) use NetworkEnd::{Other, Ours, Outside};
 
-const SERVE: End = Ours("exchange", "exchange", "serve");
-const WORKER: End = Ours("exchange", "exchange", "worker");
-const MIGRATE: End = Ours("exchange", "exchange", "migrate");
-const PUBLISH: End = Ours("exchange", "exchange", "publish");
-const PROBE: End = Ours("exchange", "exchange", "probe");
-const ALERTBOT: End = Ours("exchange", "alertbot", "");
-const BACKUP_RUN: End = Ours("exchange", "backup", "run");
-const BACKUP_MONITOR: End = Ours("exchange", "backup", "monitor");
-const SHIPPER: End = Ours("logging", "fluent-bit", "");
-const WATCH: End = Ours("logging", "logship", "watch");
-const APPLY: End = Ours("logging", "logship", "apply");
-pub(super) const NGINX: End = Other("ingress", ("app.kubernetes.io/name", "nginx-ingress"));
-pub(super) const PROMETHEUS: End = Other("monitoring", ("app.kubernetes.io/name", "prometheus"));
-pub(super) const ALERTMANAGER: End = Other("monitoring", ("app.kubernetes.io/name", "alertmanager"));
-const STRANGER: End = Other("default", ("app.kubernetes.io/name", "stranger"));
-pub(super) const DATABASE: End = Other("database", ("app.kubernetes.io/name", "haproxy"));
-pub(super) const STORE: End = Other("object-store", ("app.kubernetes.io/name", "object-store"));
-const DNS: End = Other("kube-system", ("k8s-app", "kube-dns"));
-pub(super) const ELASTICSEARCH: End = Other("logging", ("elasticsearch.k8s.elastic.co/cluster-name", "logs"));
-pub(super) const INTERNET: End = Outside(Ipv4Addr::new(198, 51, 100, 7));
-const NODE: End = Outside(Ipv4Addr::new(10, 0, 0, 1));
-const HAPROXY: End = Ours("database", "haproxy", "");
-const POSTGRESQL: End = Other("database", ("app.kubernetes.io/name", "postgresql"));
-const OBJECT_STORE: End = Ours("object-store", "object-store", "");
-const BUCKETS: End = Ours("object-store", "buckets", "");
+const SERVE: NetworkEnd = Ours("exchange", "exchange", "serve");
+const WORKER: NetworkEnd = Ours("exchange", "exchange", "worker");
+const MIGRATE: NetworkEnd = Ours("exchange", "exchange", "migrate");
+const PUBLISH: NetworkEnd = Ours("exchange", "exchange", "publish");
+const PROBE: NetworkEnd = Ours("exchange", "exchange", "probe");
+const ALERTBOT: NetworkEnd = Ours("exchange", "alertbot", "");
+const BACKUP_RUN: NetworkEnd = Ours("exchange", "backup", "run");
+const BACKUP_MONITOR: NetworkEnd = Ours("exchange", "backup", "monitor");
+const SHIPPER: NetworkEnd = Ours("logging", "fluent-bit", "");
+const WATCH: NetworkEnd = Ours("logging", "logship", "watch");
+const APPLY: NetworkEnd = Ours("logging", "logship", "apply");
+pub(super) const NGINX: NetworkEnd = Other("ingress", ("app.kubernetes.io/name", "nginx-ingress"));
+pub(super) const PROMETHEUS: NetworkEnd = Other("monitoring", ("app.kubernetes.io/name", "prometheus"));
+pub(super) const ALERTMANAGER: NetworkEnd = Other("monitoring", ("app.kubernetes.io/name", "alertmanager"));
+const STRANGER: NetworkEnd = Other("default", ("app.kubernetes.io/name", "stranger"));
+pub(super) const DATABASE: NetworkEnd = Other("database", ("app.kubernetes.io/name", "haproxy"));
+pub(super) const STORE: NetworkEnd = Other("object-store", ("app.kubernetes.io/name", "object-store"));
+const DNS: NetworkEnd = Other("kube-system", ("k8s-app", "kube-dns"));
+pub(super) const ELASTICSEARCH: NetworkEnd = Other("logging", ("elasticsearch.k8s.elastic.co/cluster-name", "logs"));
+pub(super) const INTERNET: NetworkEnd = Outside(Ipv4Addr::new(198, 51, 100, 7));
+const NODE: NetworkEnd = Outside(Ipv4Addr::new(10, 0, 0, 1));
+const HAPROXY: NetworkEnd = Ours("database", "haproxy", "");
+const POSTGRESQL: NetworkEnd = Other("database", ("app.kubernetes.io/name", "postgresql"));
+const OBJECT_STORE: NetworkEnd = Ours("object-store", "object-store", "");
+const BUCKETS: NetworkEnd = Ours("object-store", "buckets", "");
 
 /// From, to, port, whether it must work.
-const CONNECTIONS: &[(End, End, u64, bool)] = &[
+const CONNECTIONS: &[(NetworkEnd, NetworkEnd, u64, bool)] = &[
     (NGINX, SERVE, 8080, true),
     (STRANGER, SERVE, 8080, false),
     (STRANGER, MIGRATE, 8080, false),
@@ -123,7 +123,7 @@ const CONNECTIONS: &[(End, End, u64, bool)] = &[
 ];
 
 /// Connections that a policy of a backing service decides too. They need the objects of both.
-const BACKING: &[(End, End, u64, bool)] = &[
+const BACKING: &[(NetworkEnd, NetworkEnd, u64, bool)] = &[
     (SERVE, HAPROXY, 5432, true),
     (SERVE, HAPROXY, 5433, true),
     (WORKER, HAPROXY, 5432, true),
@@ -170,7 +170,7 @@ pub fn backing_connections(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleVi
     judge(world, BACKING)
 }
 
-fn judge(world: &RenderedEnvironment, table: &[(End, End, u64, bool)]) -> Vec<RuleViolation> {
+fn judge(world: &RenderedEnvironment, table: &[(NetworkEnd, NetworkEnd, u64, bool)]) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (from, to, port, wanted) in table {
         for end in [from, to] {
@@ -194,7 +194,7 @@ pub fn needed(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     for policy in world.objects().map(|(_, object)| object).filter(|object| object.kind() == "NetworkPolicy") {
         for (direction, pointer, side) in [("Ingress", "/spec/ingress", "/from"), ("Egress", "/spec/egress", "/to")] {
             for (place, rule) in list(&policy.0, pointer).iter().enumerate() {
-                let served: Vec<(End, u64)> = used()
+                let served: Vec<(NetworkEnd, u64)> = used()
                     .filter_map(|(from, to, port)| {
                         let (own, peer) = if direction == "Egress" { (from, to) } else { (to, from) };
                         let selected = ends(world, own).iter().any(|end| end.is_selected_by(policy));
@@ -227,11 +227,18 @@ pub fn needed(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
 }
 
 /// Connections of both tables that must work.
-fn used() -> impl Iterator<Item = (End, End, u64)> {
+fn used() -> impl Iterator<Item = (NetworkEnd, NetworkEnd, u64)> {
     CONNECTIONS.iter().chain(BACKING).filter(|(.., wanted)| *wanted).map(|(from, to, port, _)| (*from, *to, *port))
 }
 
-fn carried_by(world: &RenderedEnvironment, policy: &Object, direction: &str, port: &Value, peer: End, number: u64) -> bool {
+fn carried_by(
+    world: &RenderedEnvironment,
+    policy: &Object,
+    direction: &str,
+    port: &Value,
+    peer: NetworkEnd,
+    number: u64,
+) -> bool {
     let named: Vec<(&str, u64)> = if direction == "Egress" {
         pods_ports(world, peer)
     } else {
@@ -241,7 +248,7 @@ fn carried_by(world: &RenderedEnvironment, policy: &Object, direction: &str, por
     carries(std::slice::from_ref(port), &named, number)
 }
 
-fn pods(world: &RenderedEnvironment, end: End) -> Vec<Pod<'_>> {
+fn pods(world: &RenderedEnvironment, end: NetworkEnd) -> Vec<Pod<'_>> {
     let Ours(namespace, name, component) = end else { return Vec::new() };
     let labelled = |pod: &Pod<'_>, label: &str, value: &str| pod.labels().get(label) == Some(&Value::from(value));
     let pods = world.pods().map(|(_, pod)| pod).filter(|pod| pod.owner.namespace() == namespace);
@@ -264,7 +271,7 @@ impl Target<'_> {
 }
 
 /// The pods of one end; none for an address outside.
-fn ends(world: &RenderedEnvironment, end: End) -> Vec<Target<'_>> {
+fn ends(world: &RenderedEnvironment, end: NetworkEnd) -> Vec<Target<'_>> {
     match end {
         Ours(..) => pods(world, end).into_iter().map(target).collect(),
         Other(namespace, (key, value)) => {
@@ -287,11 +294,11 @@ fn policies<'a>(world: &'a RenderedEnvironment, pod: &Target<'_>, direction: &st
         .collect()
 }
 
-pub(super) fn leaves(world: &RenderedEnvironment, from: End, to: End, port: u64) -> bool {
+pub(super) fn leaves(world: &RenderedEnvironment, from: NetworkEnd, to: NetworkEnd, port: u64) -> bool {
     ends(world, from).iter().all(|pod| pod_leaves(world, pod, to, port))
 }
 
-fn pod_leaves(world: &RenderedEnvironment, pod: &Target<'_>, to: End, port: u64) -> bool {
+fn pod_leaves(world: &RenderedEnvironment, pod: &Target<'_>, to: NetworkEnd, port: u64) -> bool {
     let policies = policies(world, pod, "Egress");
     policies.is_empty()
         || policies.iter().flat_map(|policy| list(&policy.0, "/spec/egress").iter().map(|rule| (policy.namespace(), rule))).any(
@@ -302,15 +309,15 @@ fn pod_leaves(world: &RenderedEnvironment, pod: &Target<'_>, to: End, port: u64)
 }
 
 /// Whether one pod of ours may open a connection.
-pub(super) fn may_leave(world: &RenderedEnvironment, pod: Pod<'_>, to: End, port: u64) -> bool {
+pub(super) fn may_leave(world: &RenderedEnvironment, pod: Pod<'_>, to: NetworkEnd, port: u64) -> bool {
     pod_leaves(world, &target(pod), to, port)
 }
 
-pub(super) fn enters(world: &RenderedEnvironment, from: End, to: End, port: u64) -> bool {
+pub(super) fn enters(world: &RenderedEnvironment, from: NetworkEnd, to: NetworkEnd, port: u64) -> bool {
     ends(world, to).iter().all(|pod| pod_enters(world, from, pod, port))
 }
 
-fn pod_enters(world: &RenderedEnvironment, from: End, pod: &Target<'_>, port: u64) -> bool {
+fn pod_enters(world: &RenderedEnvironment, from: NetworkEnd, pod: &Target<'_>, port: u64) -> bool {
     let policies = policies(world, pod, "Ingress");
     policies.is_empty()
         || policies
@@ -320,11 +327,11 @@ fn pod_enters(world: &RenderedEnvironment, from: End, pod: &Target<'_>, port: u6
 }
 
 /// Whether one pod of ours accepts a connection.
-pub(super) fn may_enter(world: &RenderedEnvironment, from: End, pod: Pod<'_>, port: u64) -> bool {
+pub(super) fn may_enter(world: &RenderedEnvironment, from: NetworkEnd, pod: Pod<'_>, port: u64) -> bool {
     pod_enters(world, from, &target(pod), port)
 }
 
-fn pods_ports(world: &RenderedEnvironment, end: End) -> Vec<(&str, u64)> {
+fn pods_ports(world: &RenderedEnvironment, end: NetworkEnd) -> Vec<(&str, u64)> {
     pods(world, end).iter().flat_map(Pod::ports).collect()
 }
 
@@ -340,11 +347,11 @@ fn carries(ports: &[Value], named: &[(&str, u64)], port: u64) -> bool {
 }
 
 /// An empty list of peers means every peer.
-fn peers(world: &RenderedEnvironment, home: &str, peers: &[Value], end: End) -> bool {
+fn peers(world: &RenderedEnvironment, home: &str, peers: &[Value], end: NetworkEnd) -> bool {
     peers.is_empty() || peers.iter().any(|peer| matches(world, home, peer, end))
 }
 
-fn matches(world: &RenderedEnvironment, home: &str, peer: &Value, end: End) -> bool {
+fn matches(world: &RenderedEnvironment, home: &str, peer: &Value, end: NetworkEnd) -> bool {
     let labels: Vec<Map<String, Value>>;
     let namespace = match end {
         Outside(address) => return peer.get("ipBlock").is_some_and(|block| contains(block, address)),

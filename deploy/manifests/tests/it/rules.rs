@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::source::{STAGING, WHOLE, facts, repository};
 use manifests::{
-    rules::{self, RULES, Scope},
+    rules::{self, RULES, RuleScope},
     world::RenderedEnvironment,
 };
 
@@ -414,7 +414,7 @@ fn every_rule_finds_what_breaks_it() {
     let mut wrong = Vec::new();
     for (rule, change, part) in BAD {
         let rule_of = RULES.iter().find(|one| one.name == *rule).unwrap_or_else(|| panic!("no rule {rule:?}"));
-        let sound = if rule_of.scope == Scope::Whole { &*WHOLE } else { &*STAGING };
+        let sound = if rule_of.scope == RuleScope::Whole { &*WHOLE } else { &*STAGING };
         let mut world = sound.clone();
         apply(&mut world, *change);
         let before = (rule_of.find)(sound, &facts);
