@@ -279,6 +279,8 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         quote_order_quantity: 0,
         iceberg: 0,
         shown: 0,
+        trailing_delta: 0,
+        tracking_since: 0,
         executed_quote: 0,
         hold: 1,
         list: 0,

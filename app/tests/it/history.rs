@@ -265,6 +265,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
             quantity: quantity * SCALE / 10,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&format!("{side}-{price}-{round}-{stp}")).unwrap(),
         })
     };
@@ -289,6 +290,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
         stop_price: stop * SCALE,
         time_in_force: gtc,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: ClientId::new(&format!("{name}-{round}")).unwrap(),
     };
     submit(Command::PlaceOco(NewOco {
@@ -327,6 +329,7 @@ async fn many_trades(exchange: &Exchange, one: AccountId, other: AccountId) {
             quantity: SCALE / 20,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&format!("many-{side}-{number}")).unwrap(),
         });
         async move { exchange.app.engine.submit(command, None).await.unwrap() }
