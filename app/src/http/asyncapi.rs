@@ -9,7 +9,7 @@ use crate::engine::feed::{AccountChange, AccountEvent, Execution, LastTrade, Ord
 use crate::json::{Json, TimeUnit};
 use crate::streams::account::{self, MarketNames};
 use crate::streams::market::{self, DepthUpdate};
-use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade};
+use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade, ZonedInterval};
 use exchange_core::order::{
     AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce,
 };
@@ -227,7 +227,7 @@ fn stream_messages() -> Vec<(&'static str, &'static str, Value)> {
         (
             "kline",
             "<symbol>@kline_<interval>",
-            written(|json| market::candle(json, unit, now, SYMBOL, Interval::Minutes1, &candle, false)),
+            written(|json| market::candle(json, unit, now, SYMBOL, ZonedInterval::utc(Interval::Minutes1), &candle, false)),
         ),
         (
             "24hrMiniTicker",
