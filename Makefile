@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm boards test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
+.PHONY: help install build run up down alert calm boards test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble placeholders deployment
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -114,6 +114,9 @@ sbom: ## write a bill of materials for each program
 
 assemble: ## write the tree of the manifests repository into a new folder; FOLDER=…
 	@cargo run --quiet --package manifests -- assemble $(FOLDER)
+
+placeholders: ## list what a tree of the manifests repository lacks before Argo CD applies it; FOLDER=…
+	@cargo run --quiet --package manifests -- placeholders $(FOLDER)
 
 deploy: ## write the images of this commit into the manifests repository; ENVIRONMENT=staging or production
 	@deploy/ci/deploy-digests $(ENVIRONMENT) $$(git rev-parse HEAD) target/image/digests $(FLAGS)

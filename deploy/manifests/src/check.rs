@@ -12,7 +12,7 @@ use crate::{
     assemble, guide,
     object::{Object, text},
     render,
-    rules::{self, Facts, RULES, Waiver, overlays},
+    rules::{self, Facts, RULES, RuleScope, Waiver, overlays},
     settings,
     tools::{self, ToolRun},
     world::{Application, RenderedEnvironment},
@@ -83,12 +83,12 @@ pub fn check_repository(repository: &Path, programs: &Path) -> Result<bool> {
         }
     }
     let infrastructure = parts(&kubectl, &tree, &mut report)?;
-    components(&kubectl, &tree, &mut report)?;
     facts.registry = worlds
         .iter()
         .find_map(|world| world.find("ConfigMap", "image-registry"))
         .map_or_else(String::new, |map| text(&map.0, "/data/registry").to_owned());
     judge(repository, &worlds, &infrastructure, &facts, &mut report)?;
+    components(&kubectl, &tree, &worlds, &facts, &mut report)?;
     custom_resources(repository, worlds.iter().chain([&infrastructure]), scratch.path(), &mut report)?;
     checkers(repository, programs, worlds.iter().chain([&infrastructure]), scratch.path(), &mut report)?;
     guides(repository, &guide::Places { repository, tree: &tree, programs: &repository.join(programs) }, &mut report)?;
@@ -126,17 +126,36 @@ pub fn facts(repository: &Path) -> Result<Facts> {
 /// Renders every kustomization of `infrastructure`.
 fn parts(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<RenderedEnvironment> {
     let mut applications = Vec::new();
-    for folder in kustomizations(&tree.join("infrastructure"))? {
-        let name = folder.strip_prefix(tree).unwrap_or(&folder).display().to_string();
-        match render::kustomize(kubectl, &folder) {
+    for (name, rendered) in infrastructure(kubectl, tree)? {
+        match rendered {
             Ok(objects) => {
                 report.add(format!("{name} renders: {} objects", objects.len()), ToolRun::Passed);
-                applications.push(Application { declared: Object(serde_json::Value::Null), name, wave: 0, objects });
+                applications.push(part(name, objects));
             }
             Err(error) => report.add(format!("{name} renders"), ToolRun::Failed(format!("{error:#}"))),
         }
     }
     Ok(RenderedEnvironment { environment: "infrastructure".to_owned(), applications })
+}
+
+fn part(name: String, objects: Vec<Object>) -> Application {
+    Application { declared: Object(serde_json::Value::Null), name, wave: 0, objects }
+}
+
+/// The objects of each kustomization of `infrastructure`, or why it does not render.
+fn infrastructure(kubectl: &Path, tree: &Path) -> Result<Vec<(String, Result<Vec<Object>>)>> {
+    let name = |folder: &Path| folder.strip_prefix(tree).unwrap_or(folder).display().to_string();
+    let folders = kustomizations(&tree.join("infrastructure"))?;
+    Ok(folders.iter().map(|folder| (name(folder), render::kustomize(kubectl, folder))).collect())
+}
+
+/// The backing services of an assembled tree.
+///
+/// # Errors
+/// Returns an error if a kustomization does not render.
+pub fn backing_services(kubectl: &Path, tree: &Path) -> Result<RenderedEnvironment> {
+    let parts = infrastructure(kubectl, tree)?.into_iter().map(|(name, objects)| Ok(part(name, objects?)));
+    Ok(RenderedEnvironment { environment: "infrastructure".to_owned(), applications: parts.collect::<Result<_>>()? })
 }
 
 fn kustomizations(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -153,8 +172,8 @@ fn kustomizations(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Renders each optional component on top of the exchange.
-fn components(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<()> {
+/// Renders each optional component on top of staging's exchange, and judges the environment that has it.
+fn components(kubectl: &Path, tree: &Path, worlds: &[RenderedEnvironment], facts: &Facts, report: &mut Report) -> Result<()> {
     let base = tree.join("overlays/staging/base/components");
     for entry in fs::read_dir(&base)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -164,11 +183,27 @@ fn components(kubectl: &Path, tree: &Path, report: &mut Report) -> Result<()> {
             folder.join("kustomization.yaml"),
             format!("resources: [../exchange]\ncomponents: [../base/components/{name}]\n"),
         )?;
-        let rendered = render::kustomize(kubectl, &folder);
-        report.found(
-            format!("component {name} renders"),
-            &rendered.err().map(|error| format!("{error:#}")).into_iter().collect::<Vec<_>>(),
-        );
+        let rendered = match render::kustomize(kubectl, &folder) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                report.add(format!("component {name} renders"), ToolRun::Failed(format!("{error:#}")));
+                continue;
+            }
+        };
+        report.add(format!("component {name} renders"), ToolRun::Passed);
+        let Some(mut world) = worlds.iter().find(|world| world.environment == "staging").cloned() else { continue };
+        if let Some(exchange) = world.applications.iter_mut().find(|application| application.name == "exchange") {
+            exchange.objects = rendered;
+        }
+        let rules = RULES.iter().filter(|rule| matches!(rule.scope, RuleScope::Environment | RuleScope::Every));
+        let own = |world: &RenderedEnvironment| -> Vec<String> {
+            let found = rules.clone().flat_map(|rule| (rule.find)(world, facts).into_iter().map(move |fault| (rule.name, fault)));
+            found.map(|(rule, fault)| format!("{rule}: {}: {}", fault.object, fault.text)).collect()
+        };
+        // Faults of the environment itself are reported, or excused, elsewhere.
+        let before = worlds.iter().find(|world| world.environment == "staging").map(own).unwrap_or_default();
+        let faults: Vec<String> = own(&world).into_iter().filter(|fault| !before.contains(fault)).collect();
+        report.found(format!("component {name} follows the rules"), &faults);
     }
     Ok(())
 }
@@ -183,9 +218,11 @@ fn judge(
     let folder = repository.join("deploy/manifests");
     let waivers = rules::waivers(&folder.join("waivers.yaml"))?;
     let mut used = vec![false; waivers.len()];
-    let all = worlds.iter().map(|world| (world, true));
-    for (world, is_environment) in all.chain([(infrastructure, false)]) {
-        let rules = RULES.iter().filter(|rule| is_environment || rule.of_infrastructure);
+    let whole: Vec<RenderedEnvironment> = worlds.iter().map(|world| world.with(infrastructure)).collect();
+    let own = worlds.iter().map(|world| (world, [RuleScope::Environment, RuleScope::Every].as_slice()));
+    let together = whole.iter().map(|world| (world, [RuleScope::Whole].as_slice()));
+    for (world, scopes) in own.chain(together).chain([(infrastructure, [RuleScope::Every].as_slice())]) {
+        let rules = RULES.iter().filter(|rule| scopes.contains(&rule.scope));
         let (results, here) = rules::judge(world, facts, &waivers, rules);
         used.iter_mut().zip(here).for_each(|(used, here)| *used |= here);
         for (rule, faults) in results {

@@ -3,6 +3,7 @@
 //! - `assemble` builds the tree of the manifests repository: copies of `deploy/base`, and objects generated from `dashboards/`
 //!   and `logship-config/`.
 //! - `world` holds the rendered objects; `rules` is the table of rules about them.
+//! - `placeholders` finds required settings that a tree still lacks.
 //! - `release` writes the images of one source commit.
 //!
 //! It must not talk to a cluster or a registry, and must not hold a manifest.
@@ -11,6 +12,7 @@ pub mod assemble;
 pub mod check;
 pub mod guide;
 pub mod object;
+pub mod placeholders;
 pub mod release;
 pub mod render;
 pub mod rules;

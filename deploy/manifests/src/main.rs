@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use manifests::{
-    assemble, check,
+    assemble, check, placeholders,
     release::{self, Release, ReleaseError, images::Images},
 };
 
@@ -19,6 +19,7 @@ struct Arguments {
 const EXIT_STATUSES: &str = "Exit status: 0 success, 1 failed or a check failed, 64 invalid arguments";
 const RELEASE_STATUSES: &str = "Exit status: 0 success, 1 failed or a check failed, 64 invalid input, 65 the manifests repository \
     does not render, 69 the manifests repository is unreachable or refuses the push";
+const PLACEHOLDER_STATUSES: &str = "Exit status: 0 nothing is missing, 1 failed, 64 invalid arguments, 65 something is missing";
 /// These are not arguments: scripts and tests read the same ones.
 const CHECK_SETTINGS: &str = "Settings:\n  CI           `true`: fail if a check is skipped that deploy/skips does not list\n  \
     SHARED_DATA  folder with crds.tar.gz, the schemas of custom resources\n\n";
@@ -37,6 +38,12 @@ enum Command {
         /// Folder of the built programs
         #[arg(long, default_value = "target/debug")]
         programs: PathBuf,
+    },
+    /// List what a tree of the manifests repository still lacks: digests of zeros, example names
+    #[command(after_help = PLACEHOLDER_STATUSES)]
+    Placeholders {
+        /// Folder with `argocd`, `infrastructure` and `overlays`
+        folder: PathBuf,
     },
     /// Print each kubectl command of the guides and runbooks, with its place
     #[command(after_help = EXIT_STATUSES)]
@@ -73,6 +80,8 @@ struct Deploy {
 
 /// sysexits.h: the command was used incorrectly.
 const EXIT_USAGE: u8 = 64;
+/// sysexits.h: the data are incomplete.
+const EXIT_DATA: u8 = 65;
 
 fn main() -> ExitCode {
     let repository = std::env::current_dir().unwrap_or_default();
@@ -92,6 +101,17 @@ fn main() -> ExitCode {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&format!("check: {error:#}"), 1),
+        },
+        Command::Placeholders { folder } => match placeholders::of_tree(&manifests::render::kubectl(&repository), &folder) {
+            Ok(found) if found.is_empty() => {
+                println!("placeholders: nothing is missing");
+                ExitCode::SUCCESS
+            }
+            Ok(found) => {
+                found.iter().for_each(|line| println!("{line}"));
+                failed(&format!("placeholders: {} settings are missing; do not apply this tree", found.len()), EXIT_DATA)
+            }
+            Err(error) => failed(&format!("placeholders: {error:#}"), 1),
         },
         Command::Guide => match manifests::guide::of_kubectl(&repository) {
             Ok(commands) => {

@@ -24,6 +24,13 @@ pub struct RenderedEnvironment {
 }
 
 impl RenderedEnvironment {
+    /// This environment together with the objects of another one.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let applications = self.applications.iter().chain(&other.applications).cloned().collect();
+        Self { environment: self.environment.clone(), applications }
+    }
+
     /// Every object with its Application.
     pub fn objects(&self) -> impl Iterator<Item = (&Application, &Object)> {
         self.applications.iter().flat_map(|application| application.objects.iter().map(move |object| (application, object)))

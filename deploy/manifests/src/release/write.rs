@@ -48,7 +48,8 @@ fn file(path: &Path, text: &str) -> Result<()> {
 /// Renders every Application of the environment.
 ///
 /// # Errors
-/// Returns [`ReleaseError::Broken`] with kustomize's message, or with the images whose digest is the placeholder of zeros.
+/// Returns [`ReleaseError::Broken`] with kustomize's message, or with the images whose digest is the placeholder of zeros: those of the
+/// environment, and those of the backing services without which its programs do not start.
 pub fn render(release: &Release, checkout: &Path) -> Result<(), ReleaseError> {
     let overlay = checkout.join("overlays").join(&release.environment);
     let mut placeholders = BTreeSet::new();
@@ -61,6 +62,9 @@ pub fn render(release: &Release, checkout: &Path) -> Result<(), ReleaseError> {
                 .map_err(|error| ReleaseError::Broken(format!("pushed nothing: {error:#}")))?;
             objects.iter().for_each(|object| without_digest(&object.0, &mut placeholders));
         }
+    }
+    if let Some(first) = crate::placeholders::digests_of_parts(checkout)?.first() {
+        return Err(ReleaseError::Broken(format!("pushed nothing: {first}; `manifests placeholders` lists all")));
     }
     if placeholders.is_empty() {
         return Ok(());

@@ -9,7 +9,7 @@ use crate::{
 /// Kinds whose deletion deletes data.
 const DATA: [&str; 5] = ["Namespace", "PersistentVolumeClaim", "Elasticsearch", "Cluster", "Tenant"];
 /// API groups that Kubernetes itself serves.
-const OWN_GROUPS: [&str; 9] = [
+const OWN_GROUPS: [&str; 10] = [
     "apps",
     "batch",
     "policy",
@@ -18,6 +18,7 @@ const OWN_GROUPS: [&str; 9] = [
     "rbac.authorization.k8s.io",
     "admissionregistration.k8s.io",
     "storage.k8s.io",
+    "scheduling.k8s.io",
     "v1",
 ];
 

@@ -3,11 +3,13 @@
 
 mod argocd;
 mod content;
+mod flows;
 mod jobs;
 mod network;
 pub mod overlays;
 mod pods;
 mod references;
+mod room;
 mod secured;
 
 use std::path::Path;
@@ -40,23 +42,37 @@ pub struct Facts {
 
 type Find = fn(&RenderedEnvironment, &Facts) -> Vec<RuleViolation>;
 
+/// Which objects a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleScope {
+    /// One environment.
+    Environment,
+    /// One environment, and apart from it our manifests for backing services.
+    Every,
+    /// One environment together with its backing services.
+    Whole,
+}
+
 /// A rule: its name, and what it finds.
 pub struct Rule {
     pub name: &'static str,
     pub find: Find,
-    /// Whether it is also about manifests of ours for backing services.
-    pub of_infrastructure: bool,
+    pub scope: RuleScope,
 }
 
 const fn own(name: &'static str, find: Find) -> Rule {
-    Rule { name, find, of_infrastructure: false }
+    Rule { name, find, scope: RuleScope::Environment }
 }
 
 const fn every(name: &'static str, find: Find) -> Rule {
-    Rule { name, find, of_infrastructure: true }
+    Rule { name, find, scope: RuleScope::Every }
 }
 
-/// Every rule: about one environment (`own`), or also about backing services (`every`).
+const fn whole(name: &'static str, find: Find) -> Rule {
+    Rule { name, find, scope: RuleScope::Whole }
+}
+
+/// Every rule, each with its scope.
 pub const RULES: &[Rule] = &[
     every("images by digest from one registry", pods::images),
     every("probes", pods::probes),
@@ -80,6 +96,11 @@ pub const RULES: &[Rule] = &[
     own("one major version of PostgreSQL", content::postgresql),
     every("default deny both ways", network::default_deny),
     own("connections", network::connections),
+    own("declared connections are allowed", flows::flows),
+    whole("connections to backing services", network::backing_connections),
+    whole("network rules are needed", network::needed),
+    own("quotas have room", room::quotas),
+    own("batch work has a lower priority", room::priorities),
     every("data is never pruned", argocd::data),
     own("Applications retry with a limit", argocd::applications),
     every("custom resources may come later", argocd::custom_resources),

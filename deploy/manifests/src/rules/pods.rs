@@ -40,21 +40,51 @@ fn lasting(pod: Pod<'_>) -> Vec<Container<'_>> {
     containers
 }
 
+/// Seconds that a container may take to answer its first probe. A node that is busy starts slowly.
+const LEAST_START: u64 = 30;
+/// Seconds without an answer before a restart: a pause of the node must not end a server.
+const LEAST_SILENCE: u64 = 10;
+
 pub fn probes(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
     for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.runs_forever()) {
         for container in lasting(pod) {
-            for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
-                if container.value.get(probe).is_none() {
-                    faults.push(fault(pod.owner.label(), format!("container {} has no {probe}", container.name())));
-                }
-            }
-            let path = |probe: &str| text(container.value, &format!("/{probe}/httpGet/path"));
-            if path("livenessProbe") == "/readyz" {
-                // An unready dependency would restart every pod.
-                faults
-                    .push(fault(pod.owner.label(), format!("container {} is restarted when it is not ready", container.name())));
-            }
+            faults.extend(probes_of(container).into_iter().map(|text| fault(pod.owner.label(), text)));
+        }
+    }
+    faults
+}
+
+fn probes_of(container: Container<'_>) -> Vec<String> {
+    let name = container.name();
+    let mut faults = Vec::new();
+    for (probe, route) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        let Some(value) = container.value.get(probe) else {
+            faults.push(format!("container {name} has no {probe}"));
+            continue;
+        };
+        let path = text(value, "/httpGet/path");
+        if value.get("exec").is_some() {
+            faults.push(format!("container {name}: {probe} runs a command; the images have no shell: use httpGet"));
+        } else if crate::PROGRAMS.contains(&container.image_name()) && path != route {
+            faults.push(format!("container {name}: {probe} asks {path:?}; our programs answer it at {route}"));
+        }
+        if probe == "livenessProbe" && path == "/readyz" {
+            // An unready dependency would restart every pod.
+            faults.push(format!("container {name} is restarted when it is not ready"));
+        }
+        let number = |field: &str, default: u64| value.get(field).and_then(Value::as_u64).unwrap_or(default);
+        // Kubernetes' defaults.
+        let budget = number("periodSeconds", 10) * number("failureThreshold", 3);
+        let least = match probe {
+            "startupProbe" => LEAST_START,
+            "livenessProbe" => LEAST_SILENCE,
+            _ => 0,
+        };
+        if budget < least {
+            faults.push(format!(
+                "container {name}: {probe} allows {budget} s; periodSeconds times failureThreshold must be {least} or more"
+            ));
         }
     }
     faults
@@ -121,29 +151,27 @@ fn deadline(world: &RenderedEnvironment, facts: &Facts, pod: Pod<'_>, container:
 
 pub fn rollout(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
     let mut faults = Vec::new();
-    for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.kind() == "Deployment") {
+    for (_, pod) in world.pods().filter(|(_, pod)| matches!(pod.owner.kind(), "Deployment" | "StatefulSet")) {
         let spec = &pod.owner.0["spec"];
         // Absent: the HorizontalPodAutoscaler owns it.
         let replicas = spec.get("replicas").and_then(Value::as_u64).unwrap_or(2);
         if replicas < 2 {
             continue;
         }
-        let unavailable = &spec["strategy"]["rollingUpdate"]["maxUnavailable"];
-        if unavailable != &Value::from(0) {
-            faults.push(fault(
-                pod.owner.label(),
-                format!("maxUnavailable is {unavailable}; a rollout must add a pod before it ends one: 0"),
-            ));
-        }
-        if spec.get("minReadySeconds").is_none() {
-            faults.push(fault(pod.owner.label(), "has no minReadySeconds"));
+        if pod.owner.kind() == "Deployment" {
+            let unavailable = &spec["strategy"]["rollingUpdate"]["maxUnavailable"];
+            if unavailable != &Value::from(0) {
+                faults.push(fault(
+                    pod.owner.label(),
+                    format!("maxUnavailable is {unavailable}; a rollout must add a pod before it ends one: 0"),
+                ));
+            }
+            if spec.get("minReadySeconds").is_none() {
+                faults.push(fault(pod.owner.label(), "has no minReadySeconds"));
+            }
         }
         for key in ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] {
-            let spread = list(pod.spec(), "/topologySpreadConstraints");
-            if !spread
-                .iter()
-                .any(|one| text(one, "/topologyKey") == key && crate::object::selects(&one["labelSelector"], pod.labels()))
-            {
+            if !is_spread(pod, key) {
                 faults.push(fault(pod.owner.label(), format!("its pods are not spread over {key}")));
             }
         }
@@ -157,6 +185,13 @@ pub fn rollout(world: &RenderedEnvironment, _: &Facts) -> Vec<RuleViolation> {
         }
     }
     faults
+}
+
+/// Whether a constraint or an anti-affinity keeps the pods of a workload apart. A selector of other labels spreads nothing.
+fn is_spread(pod: Pod<'_>, key: &str) -> bool {
+    let about = |one: &Value| text(one, "/topologyKey") == key && crate::object::selects(&one["labelSelector"], pod.labels());
+    let anti = "/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+    list(pod.spec(), "/topologySpreadConstraints").iter().chain(list(pod.spec(), anti)).any(about)
 }
 
 /// A Service named `exchange` would set `EXCHANGE_PORT` in every pod.

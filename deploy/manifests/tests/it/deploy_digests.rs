@@ -48,6 +48,7 @@ impl World {
             let text = fs::read_to_string(&images).expect("read").replace(&"0".repeat(64), &"f".repeat(64));
             fs::write(&images, text).expect("written");
         }
+        fill(&first.join("infrastructure"));
         fs::write(first.join("owned-by-people.txt"), "untouched\n").expect("written");
         git(&first, &["init", "--quiet", "--initial-branch=main"]);
         git(&first, &["add", "--all"]);
@@ -104,6 +105,18 @@ impl World {
         let path = self.bare().join("hooks/pre-receive");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permitted");
+    }
+}
+
+/// Writes digests as a person does, at any depth of a folder.
+fn fill(folder: &Path) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            fill(&path);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            fs::write(&path, text.replace(&"0".repeat(64), &"f".repeat(64))).expect("written");
+        }
     }
 }
 
@@ -338,4 +351,28 @@ fn a_placeholder_digest_is_refused_before_the_push() {
         assert!(text.contains(&part), "{text}");
     }
     assert_eq!(world.log(), before);
+}
+
+#[test]
+fn a_backing_service_without_a_digest_blocks_the_release() {
+    let world = World::new();
+    let edit = world.folder.path().join("edit");
+    must(world.folder.path(), "git", &["clone", "--quiet", "manifests.git", "edit"]);
+    // An alternative that Argo CD does not install blocks nothing.
+    for (file, code) in [("cloudnative-pg/cluster.yaml", 0), ("haproxy/kustomization.yaml", 65)] {
+        let path = edit.join("infrastructure").join(file);
+        let text = fs::read_to_string(&path).expect("read").replacen(&"f".repeat(64), &"0".repeat(64), 1);
+        fs::write(&path, text).expect("written");
+        git(&edit, &["commit", "--quiet", "--all", "--message", "a placeholder"]);
+        git(&edit, &["pull", "--quiet", "--rebase", "origin", "main"]);
+        git(&edit, &["push", "--quiet", "origin", "HEAD:main"]);
+        let before = world.log();
+        let (found, said) = status(&world.release(usize::from(code == 65), 'a'));
+        assert_eq!(found, code, "{file}: {said}");
+        if code == 65 {
+            let part = "pushed nothing: infrastructure/haproxy/kustomization.yaml:16: the digest of";
+            assert!(said.contains(part) && said.lines().count() == 1, "{said}");
+            assert_eq!(world.log(), before, "nothing was pushed");
+        }
+    }
 }

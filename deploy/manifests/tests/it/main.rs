@@ -2,5 +2,6 @@
 
 mod deploy_digests;
 mod help;
+mod placeholders;
 mod rules;
 mod source;

@@ -13,12 +13,21 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
 }
 
+static TREE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    assemble::tree(&repository(), &folder.path().join("tree")).expect("the tree");
+    folder
+});
+
 /// Staging as rendered from this checkout.
 pub static STAGING: LazyLock<RenderedEnvironment> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a folder");
-    let tree = folder.path().join("tree");
-    assemble::tree(&repository(), &tree).expect("the tree");
-    render::render_environment(&render::kubectl(&repository()), &tree, "staging").expect("staging renders")
+    render::render_environment(&render::kubectl(&repository()), &TREE.path().join("tree"), "staging").expect("staging renders")
+});
+
+/// Staging with its backing services.
+pub static WHOLE: LazyLock<RenderedEnvironment> = LazyLock::new(|| {
+    let tree = TREE.path().join("tree");
+    STAGING.with(&check::backing_services(&render::kubectl(&repository()), &tree).expect("the services render"))
 });
 
 /// What `dashboards/` must become, and the settings of `exchange` as its `--help` prints them.
