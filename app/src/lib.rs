@@ -4,10 +4,12 @@
 //!   `media`.
 //! - Matching rules must be in `exchange_core`, SQL in `db`, and reads of environment variables in `config`.
 
+pub mod address_key;
 pub mod api_key;
 pub mod assets;
 pub mod chain;
 pub mod config;
+pub mod database_cause;
 pub mod db;
 pub mod engine;
 pub mod foreign;

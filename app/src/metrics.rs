@@ -71,6 +71,9 @@ service_kit::metrics! {
         pub leader: IntGauge = "exchange_engine_leader";
         /// Number of times that this replica has taken the lead.
         pub takeovers: IntCounter = "exchange_engine_takeovers_total";
+        /// Failed connections and statements of the journal's session, by cause (disk_full, connections, resources, read_only, access,
+        /// unreachable, timeout, other).
+        pub database_failures: IntCounterVec = "exchange_engine_database_failures_total", ["cause"];
         /// Commits in doubt that were looked up, by outcome (committed, lost, unknown).
         pub unknown_commits: IntCounterVec = "exchange_engine_unknown_commits_total", ["found"];
         /// Duration of the last recovery.

@@ -9,7 +9,11 @@ use sqlx::PgConnection;
 
 use crate::{
     chain::Chain,
-    db::{archives, declarations, head, marks, shipping},
+    db::{
+        archives, declarations, head, marks,
+        replicas::{DatabaseRefusal, Loss},
+        shipping,
+    },
     foreign::{Foreign, ForeignKind},
     journal_archive,
     media::{Media, MediaError},
@@ -143,17 +147,16 @@ impl Survey {
 
     /// Why this database must not be used, if the bucket proves it: it ended at `sequence`, but a foreign object is above, or
     /// another database continued its history.
-    pub fn refusal(&self, sequence: i64) -> Option<String> {
+    pub fn refusal(&self, sequence: i64) -> Option<DatabaseRefusal> {
         if let Some(fork) = &self.superseded {
             // One declaration covers everything that the newer history wrote.
             let through = self.foreign.iter().map(|foreign| foreign.sequence).fold(self.ends_at, i64::max);
-            return Some(format!(
+            let fact = format!(
                 "another database was built from this bucket and continues its history ({}): this database is an older one. \
-                 Point EXCHANGE_DATABASE_URL at the newer database, or declare the newer history lost: exchange admin --actor … \
-                 --reason … loss declare --through {through} --generation {}",
-                fork.key(),
-                fork.generation
-            ));
+                 Point EXCHANGE_DATABASE_URL at the newer database, or declare the newer history lost",
+                fork.key()
+            );
+            return Some(DatabaseRefusal::new(&fact, Loss { through, generation: fork.generation }));
         }
         self.proof(sequence).map(|proof| refusal(proof, sequence))
     }
@@ -166,13 +169,13 @@ impl Survey {
     }
 }
 
-/// The text for an operator when the bucket disproves a database.
-fn refusal(proof: &Foreign, ends_at: i64) -> String {
+/// The refusal when the bucket disproves a database.
+fn refusal(proof: &Foreign, ends_at: i64) -> DatabaseRefusal {
     let Foreign { key, sequence, .. } = proof;
-    format!(
+    let fact = format!(
         "this database ended at sequence {ends_at}, but the bucket contains {key} of another history. Either events up to \
          sequence {sequence} were durable and this database lost them, or the bucket belongs to another exchange. Point \
-         EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin --actor … --reason … loss \
-         declare --through {sequence}"
-    )
+         EXCHANGE_DATABASE_URL at the server that has them, or declare the loss"
+    );
+    DatabaseRefusal::new(&fact, Loss::through(*sequence))
 }

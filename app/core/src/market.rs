@@ -242,12 +242,11 @@ impl Filters {
         self.values().map(|(name, value)| format!("{name} {value}")).join(", ")
     }
 
-    /// The changed values, with the previous ones.
-    pub(crate) fn changes_from(&self, before: &Self) -> String {
+    /// Each changed value, with the previous one.
+    pub(crate) fn changes_from(&self, before: &Self) -> Vec<String> {
         let pairs = self.values().into_iter().zip(before.values());
         let changed = pairs.filter(|((_, new), (_, old))| new != old);
-        let texts: Vec<String> = changed.map(|((name, new), (_, old))| format!("{name} {old} -> {new}")).collect();
-        if texts.is_empty() { "no change".to_owned() } else { texts.join(", ") }
+        changed.map(|((name, new), (_, old))| format!("{name} {old} -> {new}")).collect()
     }
 }
 

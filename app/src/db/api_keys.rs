@@ -111,6 +111,11 @@ pub async fn revoke(pool: &PgPool, api_key: &str) -> sqlx::Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
+/// Whether a key was ever created; a revoked key counts.
+pub async fn exists(executor: impl PgExecutor<'_>, api_key: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM api_keys WHERE api_key = $1)").bind(api_key).fetch_one(executor).await
+}
+
 /// Keys created or revoked after `revision`, in that order. From 0: all keys.
 pub async fn changed_since(executor: impl PgExecutor<'_>, revision: i64) -> sqlx::Result<Vec<ApiKey>> {
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE revision > $1 ORDER BY revision");

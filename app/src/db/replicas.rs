@@ -1,5 +1,7 @@
 //! This module reads and writes `replicas`: the reports of the servers. It must not decide who leads (see `head`).
 
+use std::fmt;
+
 use exchange_core::money::Time;
 use sqlx::{FromRow, PgConnection};
 
@@ -14,6 +16,50 @@ const PEERS: i64 = 16;
 /// Sequence, SHA-256 and chain of a hashed state.
 pub type HashedState = (i64, [u8; 32], Option<Chain>);
 
+/// What an operator declares lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loss {
+    /// The last lost sequence.
+    pub through: i64,
+    /// The newest lost generation of the history; 0: none is newer than this database's.
+    pub generation: i64,
+}
+
+impl Loss {
+    /// Of this database's generation.
+    pub const fn through(through: i64) -> Self {
+        Self { through, generation: 0 }
+    }
+}
+
+/// The flags of `loss declare`.
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--through {}", self.through)?;
+        if self.generation > 0 { write!(f, " --generation {}", self.generation) } else { Ok(()) }
+    }
+}
+
+/// Why a program refuses this database, and the loss whose declaration ends the refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseRefusal {
+    pub reason: String,
+    pub loss: Loss,
+}
+
+impl DatabaseRefusal {
+    /// `fact` ends with the alternative to a declaration. The command follows it.
+    pub fn new(fact: &str, loss: Loss) -> Self {
+        Self { reason: format!("{fact}: exchange admin --actor … --reason … loss declare {loss}"), loss }
+    }
+}
+
+impl fmt::Display for DatabaseRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
 /// The report of a server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerReport {
@@ -21,7 +67,7 @@ pub struct ServerReport {
     /// Its clock less the database's, µs.
     pub clock_offset: Time,
     /// Why the server refuses this database; `None`: it follows it.
-    pub refusal: Option<String>,
+    pub refusal: Option<DatabaseRefusal>,
     /// Sequence, SHA-256 and chain of the last state that the server hashed.
     pub compared: Option<HashedState>,
 }
@@ -32,9 +78,20 @@ pub struct ReportedServer {
     pub address: String,
     pub clock_offset: Time,
     pub refusal: Option<String>,
+    /// `None`: not refused, or a server of a release without this report.
+    pub lost_through: Option<i64>,
+    pub lost_generation: Option<i64>,
     pub compared_seq: Option<i64>,
     pub compared_state: Option<Vec<u8>>,
     pub compared_chain: Option<Vec<u8>>,
+}
+
+impl ReportedServer {
+    /// The loss that this server asks to declare.
+    pub fn reported_loss(&self) -> Option<Loss> {
+        self.refusal.as_ref()?;
+        Some(Loss { through: self.lost_through?, generation: self.lost_generation.unwrap_or(0) })
+    }
 }
 
 /// A crash that loses a report is harmless, so the commit waits neither for the disk nor for a standby.
@@ -45,19 +102,24 @@ pub async fn record_report(connection: &mut PgConnection, report: &ServerReport)
         }
         None => (None, None, None),
     };
+    let loss = report.refusal.as_ref().map(|refusal| refusal.loss);
     sqlx::query(
-        "INSERT INTO replicas (address, reported_at, clock_offset, refusal, compared_seq, compared_state, compared_chain)
-         SELECT $1, clock_timestamp(), $2, $3, $4, $5, $6 WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
+        "INSERT INTO replicas (address, reported_at, clock_offset, refusal, compared_seq, compared_state, compared_chain,
+                               lost_through, lost_generation)
+         SELECT $1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8 WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
          ON CONFLICT (address) DO UPDATE SET reported_at = excluded.reported_at, clock_offset = excluded.clock_offset,
              refusal = excluded.refusal, compared_seq = excluded.compared_seq, compared_state = excluded.compared_state,
-             compared_chain = excluded.compared_chain",
+             compared_chain = excluded.compared_chain, lost_through = excluded.lost_through,
+             lost_generation = excluded.lost_generation",
     )
     .bind(&report.address)
     .bind(report.clock_offset)
-    .bind(&report.refusal)
+    .bind(report.refusal.as_ref().map(|refusal| refusal.reason.as_str()))
     .bind(sequence)
     .bind(state)
     .bind(chain)
+    .bind(loss.map(|loss| loss.through))
+    .bind(loss.map(|loss| loss.generation))
     .execute(connection)
     .await?;
     Ok(())
@@ -80,7 +142,7 @@ pub async fn peers(connection: &mut PgConnection, own: &str) -> sqlx::Result<Vec
 /// Every running server, by its report.
 pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<ReportedServer>> {
     sqlx::query_as(
-        "SELECT address, clock_offset, refusal, compared_seq, compared_state, compared_chain FROM replicas
+        "SELECT address, clock_offset, refusal, lost_through, lost_generation, compared_seq, compared_state, compared_chain FROM replicas
          WHERE reported_at > clock_timestamp() - make_interval(secs => $1) ORDER BY address",
     )
     .bind(FRESH_SECONDS)

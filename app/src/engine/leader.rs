@@ -30,6 +30,7 @@ use super::{
     shared::Shared,
     spans,
 };
+use crate::database_cause::rolled_back;
 use crate::db::{
     head,
     journal::{self, Append},
@@ -183,6 +184,11 @@ impl<'a> Leader<'a> {
                         Ok((connection, false)) => {
                             self.connection = Some(connection);
                             break LeadEnd::Deposed;
+                        }
+                        Err(error) if rolled_back(&error) => {
+                            // Certainly not executed: the clients need not wait for the next term.
+                            self.refuse_in_flight();
+                            break LeadEnd::Lost { error, in_doubt: None };
                         }
                         Err(error) => break LeadEnd::Lost { error, in_doubt: self.in_flight.take() },
                     }
@@ -432,6 +438,12 @@ impl<'a> Leader<'a> {
         self.pending.clear();
     }
 
+    fn refuse_in_flight(&mut self) {
+        if let Some(mut refused) = self.in_flight.take() {
+            refused.batch.answer_all(&SubmitError::Unavailable);
+        }
+    }
+
     /// Answers every waiting client except those of the batch in doubt.
     async fn end(mut self, ended: LeadEnd) -> (LeadEnd, Option<PgConnection>) {
         self.shared.queue.set_open(false);
@@ -441,9 +453,7 @@ impl<'a> Leader<'a> {
         for submission in self.held.drain(..) {
             let _ = submission.answer.send(Err(SubmitError::Unavailable));
         }
-        if let Some(mut refused) = self.in_flight.take() {
-            refused.batch.answer_all(&SubmitError::Unavailable);
-        }
+        self.refuse_in_flight();
         if let (LeadEnd::Stopped | LeadEnd::SteppedDown(_), Some(connection)) = (&ended, &mut self.connection)
             && let Err(error) = head::release(connection, self.epoch).await
         {

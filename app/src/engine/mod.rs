@@ -6,6 +6,7 @@
 //! disconnected. It looks up a commit whose outcome is unknown (`doubt`).
 
 mod batch;
+mod claims;
 pub mod clock;
 pub mod committed;
 mod declared;
@@ -135,6 +136,7 @@ pub fn start(parts: EngineParts) -> (Engine, Replica) {
         doubt: None,
         declared: declared::Declared::default(),
         fruitless: 0,
+        claims: claims::RefusedClaims::default(),
         pushed,
         retired: false,
     };

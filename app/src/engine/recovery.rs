@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use super::{committed::HistoryView, latches::Latches, replay::Expected, shared::Shared};
 use crate::{
     chain::Chain,
-    db::{head, history, journal},
+    db::{head, history, journal, replicas::DatabaseRefusal},
     media::Media,
     snapshot::{self, SnapshotName},
     survey::{Survey, SurveyError},
@@ -33,7 +33,7 @@ pub(super) enum NotYet {
     Database(#[from] sqlx::Error),
     /// The database lacks events that objects in the bucket prove.
     #[error("{0}")]
-    Lost(String),
+    Lost(DatabaseRefusal),
     #[error("the journal starts at sequence {begins}, so a snapshot is needed, but {reason}")]
     NoSnapshot { begins: i64, reason: String },
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    claims::{RefusedClaims, pause_after},
     declared::Declared,
     doubt::{Doubt, DoubtOutcome},
     forward,
@@ -26,12 +27,13 @@ use super::{
     replay::{Expected, Rebuilt, ReplayError, catch_up},
     shared::{LeaderAt, Shared},
 };
+use crate::database_cause::{DatabaseCause, Explained};
 use crate::db::{
     declarations,
     head::{self, Head},
     journal, marks, migrate,
     notices::Warnings,
-    replicas,
+    replicas::{self, DatabaseRefusal, Loss},
     session::{self, within},
 };
 
@@ -39,9 +41,6 @@ use crate::db::{
 const POLL: Duration = Duration::from_millis(100);
 /// Events after a mark up to which a new connection compares the whole past.
 const MARK_DISTANCE: i64 = 200_000;
-/// Pause after a term without a batch: starts with the first value, doubles up to the last.
-const FIRST_TERM_PAUSE: Duration = Duration::from_millis(50);
-const LAST_TERM_PAUSE: Duration = Duration::from_secs(3);
 /// Pause between attempts to reach an unreachable database: doubles from the first to the last value.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
@@ -69,6 +68,7 @@ pub struct Replica {
     pub(super) declared: Declared,
     /// Consecutive terms that ended without a batch.
     pub(super) fruitless: u32,
+    pub(super) claims: RefusedClaims,
     /// Batches that the leader pushed.
     pub(super) pushed: mpsc::Receiver<Push>,
     /// This replica shuts down: it follows, and does not lead again.
@@ -79,14 +79,18 @@ pub struct Replica {
 enum Interrupted {
     /// Retry on a new connection.
     Retry(String),
+    /// As [`Self::Retry`]: a statement or the connection failed.
+    Database(sqlx::Error),
+    /// Claim the lead on a new connection: this one may have settings that the database no longer has.
+    Reconnect,
     /// This database must not be led or followed. Retry: it may be another one then, or an operator may have declared the loss.
-    Refused(String),
+    Refused(DatabaseRefusal),
     Fatal(ReplayError),
 }
 
 impl From<sqlx::Error> for Interrupted {
     fn from(error: sqlx::Error) -> Self {
-        Self::Retry(format!("PostgreSQL is unavailable: {error}"))
+        Self::Database(error)
     }
 }
 
@@ -95,7 +99,7 @@ impl From<NotYet> for Interrupted {
         match error {
             NotYet::Database(error) => error.into(),
             NotYet::NoSnapshot { .. } => Self::Retry(error.to_string()),
-            NotYet::Lost(reason) => Self::Refused(reason),
+            NotYet::Lost(refusal) => Self::Refused(refusal),
         }
     }
 }
@@ -155,7 +159,7 @@ impl Replica {
                 }
                 LeadEnd::Lost { error, in_doubt } => {
                     self.latches.stands_by("lost the journal's connection while leading".into());
-                    self.latches.database_lost(format!("PostgreSQL is unavailable: {error}"));
+                    self.database_failed(&error);
                     self.held = Some(epoch);
                     self.doubt = in_doubt.map(|in_doubt| Doubt::new(in_doubt, &self.shared.metrics));
                     self.fruitless = if sequence > begun_at { 0 } else { self.fruitless + 1 };
@@ -186,23 +190,27 @@ impl Replica {
                 Some(connection) => Ok(connection),
                 None => session::connect_session(&self.database).await,
             };
-            let connected = match connected {
-                Ok(connection) => {
-                    retry = FIRST_RETRY;
-                    self.follow(connection, retire).await
-                }
+            let begun = Instant::now();
+            let followed = match connected {
+                Ok(connection) => self.follow(connection, retire).await,
                 Err(error) => Err(error.into()),
             };
-            match connected {
+            // A database that accepts connections and nothing else must not be asked without a pause.
+            if begun.elapsed() > LAST_RETRY {
+                retry = FIRST_RETRY;
+            }
+            match followed {
                 Ok(claimed) => return Ok(claimed),
                 Err(Interrupted::Fatal(error)) => {
                     self.latches.journal_waits(error.to_string());
                     bail!(error);
                 }
                 Err(Interrupted::Retry(reason)) => self.latches.database_lost(reason),
-                Err(Interrupted::Refused(reason)) => {
-                    *self.shared.refusal.lock() = Some(reason.clone());
-                    self.latches.database_lost(reason);
+                Err(Interrupted::Reconnect) => {}
+                Err(Interrupted::Database(error)) => self.database_failed(&error),
+                Err(Interrupted::Refused(refusal)) => {
+                    self.latches.database_lost(refusal.reason.clone());
+                    *self.shared.refusal.lock() = Some(refusal);
                 }
             }
             self.turn_away();
@@ -232,6 +240,7 @@ impl Replica {
         self.refuse_below_a_peer(&mut connection).await?;
         let sent = Instant::now();
         self.shared.clock.measured(sent, within(replicas::look(&mut connection)).await?.clock);
+        let mut refused_here = false;
         loop {
             let head = within(head::read_head(&mut connection)).await?;
             self.refuse_older(&head)?;
@@ -251,11 +260,20 @@ impl Replica {
                 return Err(Interrupted::Retry("the bucket proves that this database lost events".into()));
             }
             match self.judge(&mut connection, &head, journal_time).await? {
-                HeadVerdict::Claim => {
-                    if let Some(epoch) = self.claim(&mut connection, &head).await? {
+                HeadVerdict::Claim if refused_here => return Err(Interrupted::Reconnect),
+                HeadVerdict::Claim => match self.claim(&mut connection, &head).await {
+                    Ok(Some(epoch)) => {
+                        self.claims.succeeded();
                         return Ok((connection, epoch));
                     }
-                }
+                    Ok(None) => {}
+                    Err(Interrupted::Database(error)) if DatabaseCause::of(&error).refuses_writes() => {
+                        self.count_failure(&error);
+                        self.claims.refused(&error);
+                        refused_here = true;
+                    }
+                    Err(other) => return Err(other),
+                },
                 HeadVerdict::Wait(reason) => self.wait(&head, reason),
             }
             self.turn_away();
@@ -269,12 +287,12 @@ impl Replica {
         let Some(expected) = &self.expected else { return Ok(()) };
         let known = self.confirmed.max(expected.sequence - 1);
         if head.last_seq < known {
-            return Err(Interrupted::Refused(format!(
+            let fact = format!(
                 "this database ends at sequence {} in epoch {}, but sequence {known} was confirmed: it is an older copy and is \
-                 refused. Point EXCHANGE_DATABASE_URL at the server that has it, or declare the loss: exchange admin --actor … \
-                 --reason … loss declare --through {known}",
+                 refused. Point EXCHANGE_DATABASE_URL at the server that has it, or declare the loss",
                 head.last_seq, head.epoch
-            )));
+            );
+            return Err(Interrupted::Refused(DatabaseRefusal::new(&fact, Loss::through(known))));
         }
         Ok(())
     }
@@ -298,12 +316,13 @@ impl Replica {
             self.compared_with_peers = Some(started);
             return Ok(());
         }
-        Err(Interrupted::Refused(format!(
+        let fact = format!(
             "this database ends at sequence {} in epoch {}, but sequence {sequence} was confirmed according to the server at \
              {address}: it is an older copy and is refused. Point EXCHANGE_DATABASE_URL at the server that has it, or declare the \
-             loss: exchange admin --actor … --reason … loss declare --through {sequence}",
+             loss",
             head.last_seq, head.epoch
-        )))
+        );
+        Err(Interrupted::Refused(DatabaseRefusal::new(&fact, Loss::through(sequence))))
     }
 
     /// Replaces a state that differs from the journal by the rebuilt one, once that is not older.
@@ -341,12 +360,11 @@ impl Replica {
             return Ok(());
         }
         let known = self.expected.as_ref().map_or(0, |expected| expected.sequence - 1);
-        Err(Interrupted::Refused(format!(
+        let fact = format!(
             "the history of this database differs from the confirmed one up to sequence {known}: it lost events and continued \
-             without them. Point EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin \
-             --actor … \
-             --reason … loss declare --through {known}"
-        )))
+             without them. Point EXCHANGE_DATABASE_URL at the server that has them, or declare the loss"
+        );
+        Err(Interrupted::Refused(DatabaseRefusal::new(&fact, Loss::through(known))))
     }
 
     /// Whether the last applied batch is in this database with the same past. True if it cannot be determined.
@@ -397,7 +415,10 @@ impl Replica {
         self.declared.read(connection).await?;
         // If the clock is right and the journal is ahead of it, an operator's declaration resolves it.
         let journal_time = if self.declared.sets_time_back() { journal_time.min(clock) } else { journal_time };
-        Ok(judge(head, self.held, clock, journal_time))
+        Ok(match (judge(head, self.held, clock, journal_time), self.claims.paused()) {
+            (HeadVerdict::Claim, Some(reason)) => HeadVerdict::Wait(reason.to_owned()),
+            (verdict, _) => verdict,
+        })
     }
 
     /// Publishes the leader for the link, if it is another replica.
@@ -466,7 +487,7 @@ impl Replica {
     /// A database that accepts claims but no batch (its disk is full): each attempt ends a lead and increments the epoch.
     async fn pause_after_fruitless_terms(&self) {
         if self.fruitless > 0 {
-            let pause = FIRST_TERM_PAUSE.saturating_mul(1 << self.fruitless.min(6)).min(LAST_TERM_PAUSE);
+            let pause = pause_after(self.fruitless);
             tracing::warn!(
                 terms = self.fruitless,
                 pause_ms = pause.as_millis(),
@@ -542,6 +563,15 @@ impl Replica {
         journal::attach_partitions(connection).await?;
         self.shared.lease.renew(sent);
         Ok(Some(epoch))
+    }
+
+    fn database_failed(&mut self, error: &sqlx::Error) {
+        self.count_failure(error);
+        self.latches.database_lost(Explained(error).to_string());
+    }
+
+    fn count_failure(&self, error: &sqlx::Error) {
+        self.shared.metrics.database_failures.with_label_values(&[DatabaseCause::of(error).name()]).inc();
     }
 
     /// This replica does not decide now: answer the commands that still entered the queue.

@@ -21,7 +21,10 @@ use super::{
     weights::Weights,
 };
 use crate::{
-    db::{journal, replicas::HashedState},
+    db::{
+        journal,
+        replicas::{DatabaseRefusal, HashedState},
+    },
     metrics::{EngineMetrics, FollowerMetrics},
 };
 
@@ -33,7 +36,7 @@ pub(super) struct Shared {
     pub leads: watch::Sender<bool>,
     pub clock: Clock,
     /// Why this replica refuses the database.
-    pub refusal: Mutex<Option<String>>,
+    pub refusal: Mutex<Option<DatabaseRefusal>>,
     /// Why this replica must stop leading: objects in the bucket prove that the database lost events.
     pub step_down: watch::Sender<Option<String>>,
     /// The bucket did not answer at the start; the journal ended at this sequence then.

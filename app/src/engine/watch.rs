@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::{
-    db::replicas::{self, ServerReport},
+    db::replicas::{self, DatabaseRefusal, ServerReport},
     media::Media,
     snapshot,
     survey::Survey,
@@ -91,7 +91,7 @@ async fn check(shared: &Arc<Shared>, pool: &PgPool, media: &Media, since: i64) {
     let Ok(mut connection) = pool.acquire().await else { return };
     match Survey::take(media, &mut connection).await {
         Ok(found) => match found.refusal(since) {
-            Some(reason) => {
+            Some(DatabaseRefusal { reason, .. }) => {
                 if shared.step_down.borrow().is_none() {
                     tracing::error!(reason, "stepping down");
                     shared.step_down.send_replace(Some(reason));

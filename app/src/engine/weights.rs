@@ -6,12 +6,13 @@
 
 use std::{
     fmt::Debug,
-    net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
 use exchange_core::money::Time;
 use tokio::sync::{Notify, broadcast};
+
+use crate::address_key::AddressKey;
 
 /// Reports between the table and one link. A slower link starts again with the whole table.
 const REPORTS: usize = 64;
@@ -19,7 +20,7 @@ const REPORTS: usize = 64;
 /// What one replica charged to one address in one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressWeight {
-    pub address: IpAddr,
+    pub address: AddressKey,
     /// The replica.
     pub origin: u64,
     /// Start of the minute, µs.

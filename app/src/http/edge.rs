@@ -9,6 +9,7 @@ use super::endpoint::{Call, Endpoint, EndpointResult, EndpointWeight, Security, 
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::response;
+use crate::address_key::AddressKey;
 use crate::metrics::HttpMetrics;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -231,7 +232,7 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
 }
 
 pub fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
-    let (total, result) = app.limits.charge(address, weight, raw_now());
+    let (total, result) = app.limits.charge(AddressKey::new(address), weight, raw_now());
     *used = total;
     app.metrics.weight.inc_by(weight.into());
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())

@@ -3,6 +3,7 @@
 //!
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
+use crate::database_cause::{DatabaseCause, Explained};
 use crate::engine::history::HistoryError;
 use crate::engine::{ReadsError, SubmitError, TooManyOrders};
 use axum::http::StatusCode;
@@ -282,17 +283,9 @@ impl From<HistoryError> for ApiError {
 }
 
 impl From<sqlx::Error> for ApiError {
-    /// An unreachable PostgreSQL is 503, every other cause is an internal error.
+    /// A PostgreSQL that cannot answer now is 503, every other cause is an internal error.
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::unavailable(error)
-            }
-            sqlx::Error::Database(ref fault) if fault.code().is_some_and(|code| code.starts_with("57P") || code == "25006") => {
-                Self::unavailable(error)
-            }
-            error => Self::internal(error),
-        }
+        if DatabaseCause::of(&error).is_temporary() { Self::unavailable(Explained(&error)) } else { Self::internal(error) }
     }
 }
 
@@ -329,6 +322,7 @@ mod tests {
     fn a_lost_database_is_503_and_a_fault_of_ours_500() {
         let lost = ApiError::from(sqlx::Error::PoolTimedOut);
         assert_eq!((lost.status.as_u16(), lost.code), (503, -1001));
+        assert!(lost.cause.is_some_and(|cause| cause.contains("PostgreSQL is unavailable")), "the log names the cause");
         let fault = ApiError::from(sqlx::Error::RowNotFound);
         assert_eq!((fault.status.as_u16(), fault.code), (500, -1000));
         assert!(!fault.text.contains("row") && fault.cause.is_some_and(|cause| cause.contains("row")), "logged only");

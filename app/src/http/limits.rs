@@ -7,6 +7,7 @@
 
 use super::edge::raw_now;
 use super::error::ApiError;
+use crate::address_key::AddressKey;
 use crate::config::RateLimits;
 use crate::engine::committed::FirstFills;
 use crate::engine::weights::{AddressWeight, WeightTable};
@@ -15,7 +16,6 @@ use exchange_core::order::AccountId;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::net::{IpAddr, Ipv6Addr};
 use tokio::sync::Notify;
 
 const SECOND: Time = 1_000_000;
@@ -31,8 +31,6 @@ const ADDRESSES_MAX: usize = 65_536;
 const REFUSALS_BEFORE_BAN: u32 = 100;
 const BAN_FIRST: Time = 2 * MINUTE;
 const BAN_LONGEST: Time = 3 * DAY;
-/// An IPv6 client owns its /64.
-const IPV6_PREFIX: u128 = !0 << 64;
 /// Unfilled orders that a maker order's first fill subtracts (faqs/order_count_decrement.md).
 pub const MAKER_FIRST_FILL: u32 = 5;
 /// Unfilled orders that a taker order's first fill subtracts.
@@ -71,11 +69,11 @@ pub struct UnfilledOrders {
 /// The counters of some addresses.
 #[derive(Debug, Default)]
 struct AddressCounters {
-    usage: FxHashMap<IpAddr, Usage>,
+    usage: FxHashMap<AddressKey, Usage>,
     /// Minute of the last cleanup of outdated counters: once a minute is sufficient and cheap.
     swept: Time,
     /// Addresses with changes that were not reported yet.
-    changed: Vec<IpAddr>,
+    changed: Vec<AddressKey>,
 }
 
 /// All counters of one replica.
@@ -106,8 +104,7 @@ impl RequestLimits {
 
     /// Charges `weight` to the address. Returns the weight used in this minute on all replicas, and the refusal if it exceeds the
     /// limit.
-    pub fn charge(&self, address: IpAddr, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
-        let address = counted(address);
+    pub fn charge(&self, address: AddressKey, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
         let minute = now - now.rem_euclid(MINUTE);
         let mut guard = self.addresses[shard(&address)].lock();
         let table = &mut *guard;
@@ -119,7 +116,7 @@ impl RequestLimits {
             changed.retain(|address| usage.contains_key(address));
         }
         // Beyond the bound, additional addresses share one counter.
-        let address = if full(table) { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
+        let address = if full(table) { AddressKey::SHARED } else { address };
         let usage = table.usage.entry(address).or_default();
         let result = usage.charge(weight, self.settings.weight_1m, now);
         if !std::mem::replace(&mut usage.listed, true) {
@@ -171,7 +168,7 @@ impl RequestLimits {
 
 impl AddressCounters {
     /// Whether the table has no place for this address.
-    fn is_full_for(&self, address: &IpAddr) -> bool {
+    fn is_full_for(&self, address: &AddressKey) -> bool {
         self.usage.len() >= ADDRESSES_MAX / SHARDS && !self.usage.contains_key(address)
     }
 }
@@ -272,7 +269,7 @@ impl Usage {
         self.others.iter().fold(self.used, |sum, (_, used)| sum.saturating_add(*used))
     }
 
-    fn weight(&self, address: IpAddr, origin: u64, used: u32) -> AddressWeight {
+    fn weight(&self, address: AddressKey, origin: u64, used: u32) -> AddressWeight {
         AddressWeight { address, origin, minute: self.minute, used, banned_until: self.banned_until }
     }
 
@@ -316,19 +313,10 @@ fn seconds_left(now: Time, interval: Time) -> u64 {
     ((interval - now.rem_euclid(interval)) as u64).div_ceil(SECOND as u64)
 }
 
-/// An IPv6 client is counted by its /64.
-pub fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & IPV6_PREFIX).into()),
-        address => address,
-    }
-}
-
-fn shard(address: &IpAddr) -> usize {
-    let mixed = match address {
-        IpAddr::V4(address) => u64::from(u32::from(*address)),
-        IpAddr::V6(address) => (u128::from(*address) >> 64) as u64,
-    };
+fn shard(address: &AddressKey) -> usize {
+    // An IPv4 address is in the low half, the /64 of an IPv6 address in the high half.
+    let bits = address.to_bits();
+    let mixed = (bits >> 64) as u64 ^ bits as u64;
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize
 }
 
@@ -337,7 +325,13 @@ mod tests {
     use super::*;
 
     const NOON: Time = 1_700_000_040 * SECOND;
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
+    fn key(text: &str) -> AddressKey {
+        AddressKey::new(text.parse().unwrap())
+    }
+
+    fn client() -> AddressKey {
+        key("203.0.113.7")
+    }
 
     fn limits(weight_1m: u32, orders_10s: u32) -> RequestLimits {
         RequestLimits::new(RateLimits { weight_1m, orders_10s, orders_1d: 1_000 })
@@ -346,18 +340,18 @@ mod tests {
     #[test]
     fn weight_is_refused_with_429_then_418_for_longer_each_time() {
         let limits = limits(10, 1);
-        assert!(limits.charge(CLIENT, 10, NOON).1.is_ok());
-        let (used, refused) = limits.charge(CLIENT, 1, NOON + 15 * SECOND);
+        assert!(limits.charge(client(), 10, NOON).1.is_ok());
+        let (used, refused) = limits.charge(client(), 1, NOON + 15 * SECOND);
         let refused = refused.unwrap_err();
         assert_eq!((used, refused.status.as_u16(), refused.code, refused.retry_after), (11, 429, -1003, Some(45)));
         assert!(refused.text.starts_with("Too much request weight used; current limit is 10 request weight per 1 MINUTE."));
         let mut now = NOON;
         for length in [120, 240, 480] {
-            let banned = (0..=REFUSALS_BEFORE_BAN).map(|_| limits.charge(CLIENT, 11, now).1.unwrap_err()).last().unwrap();
+            let banned = (0..=REFUSALS_BEFORE_BAN).map(|_| limits.charge(client(), 11, now).1.unwrap_err()).last().unwrap();
             assert_eq!((banned.status.as_u16(), banned.retry_after), (418, Some(length)));
             assert!(banned.text.contains(&format!("IP banned until {}", now / 1000 + length as i64 * 1000)));
             now += length as i64 * SECOND;
-            assert!(limits.charge(CLIENT, 10, now).1.is_ok(), "the ban is over");
+            assert!(limits.charge(client(), 10, now).1.is_ok(), "the ban is over");
             now += MINUTE;
         }
     }
@@ -365,18 +359,18 @@ mod tests {
     #[test]
     fn another_minute_or_address_has_its_own_weight() {
         let limits = limits(10, 1);
-        assert!(limits.charge(CLIENT, 11, NOON).1.is_err());
-        assert!(limits.charge("2001:db8::1".parse().unwrap(), 10, NOON).1.is_ok());
-        assert!(limits.charge("2001:db8::2".parse().unwrap(), 1, NOON).1.is_err(), "one /64 is one client");
-        assert!(limits.charge("::ffff:203.0.113.8".parse().unwrap(), 10, NOON).1.is_ok());
-        assert!(limits.charge("203.0.113.8".parse().unwrap(), 1, NOON).1.is_err(), "a mapped address is the same client");
-        assert!(limits.charge(CLIENT, 10, NOON + MINUTE).1.is_ok());
+        assert!(limits.charge(client(), 11, NOON).1.is_err());
+        assert!(limits.charge(key("2001:db8::1"), 10, NOON).1.is_ok());
+        assert!(limits.charge(key("2001:db8::2"), 1, NOON).1.is_err(), "one /64 is one client");
+        assert!(limits.charge(key("::ffff:203.0.113.8"), 10, NOON).1.is_ok());
+        assert!(limits.charge(key("203.0.113.8"), 1, NOON).1.is_err(), "a mapped address is the same client");
+        assert!(limits.charge(client(), 10, NOON + MINUTE).1.is_ok());
     }
 
     #[test]
     fn the_weight_of_an_address_is_the_sum_over_replicas() {
         let (here, there, third) = (limits(10, 1), limits(10, 1), limits(10, 1));
-        let used = |limits: &RequestLimits, weight, now| limits.charge(CLIENT, weight, now).0;
+        let used = |limits: &RequestLimits, weight, now| limits.charge(client(), weight, now).0;
         assert_eq!((used(&here, 4, NOON), used(&there, 3, NOON)), (4, 3));
         let (report, other) = (here.changed(), there.changed());
         assert_eq!((report.len(), here.changed().len()), (1, 0), "a change is reported once");
@@ -392,7 +386,7 @@ mod tests {
         // A third replica learns everything from the second: the first may be lost.
         third.merge_at(&there.all_at(NOON), NOON);
         assert_eq!(used(&third, 0, NOON), 10);
-        assert!(third.charge(CLIENT, 1, NOON).1.is_err());
+        assert!(third.charge(client(), 1, NOON).1.is_err());
         assert_eq!(used(&third, 1, NOON + MINUTE), 1, "another minute");
         third.merge_at(&report, NOON + MINUTE);
         assert_eq!(used(&third, 1, NOON + MINUTE), 2, "a report of the last minute");
@@ -407,22 +401,22 @@ mod tests {
     fn a_ban_holds_on_every_replica() {
         let (here, there) = (limits(10, 1), limits(10, 1));
         for _ in 0..=REFUSALS_BEFORE_BAN {
-            assert!(here.charge(CLIENT, 11, NOON).1.is_err());
+            assert!(here.charge(client(), 11, NOON).1.is_err());
         }
         there.merge_at(&here.changed(), NOON);
-        assert_eq!(there.charge(CLIENT, 1, NOON + MINUTE).1.unwrap_err().status.as_u16(), 418);
+        assert_eq!(there.charge(client(), 1, NOON + MINUTE).1.unwrap_err().status.as_u16(), 418);
     }
 
     #[test]
     fn the_memory_of_addresses_is_bounded() {
         let limits = limits(10, 1);
         for n in 0..200_000u32 {
-            let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON);
+            let _ = limits.charge(AddressKey::new(std::net::IpAddr::V4(n.into())), 1, NOON);
         }
         let held: usize = limits.addresses.iter().map(|table| table.lock().usage.len()).sum();
         assert!(held <= ADDRESSES_MAX + SHARDS, "{held}");
         for n in 0..1_000u32 {
-            let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON + MINUTE);
+            let _ = limits.charge(AddressKey::new(std::net::IpAddr::V4(n.into())), 1, NOON + MINUTE);
         }
         assert!(limits.addresses.iter().map(|table| table.lock().usage.len()).sum::<usize>() <= ADDRESSES_MAX + SHARDS);
     }

@@ -5,9 +5,9 @@ mod handshake;
 
 use super::edge::{AsSent, Peer};
 use super::error::ApiError;
-use super::limits::counted;
 use super::transport::{REWRITTEN_MAX, Sent, SentQueue, Switch, Transport};
 use super::websocket::Admitted;
+use crate::address_key::AddressKey;
 use crate::metrics::Connected;
 use axum::Router;
 use axum::body::Body;
@@ -215,10 +215,10 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-type ConnectionCounts = Arc<Mutex<FxHashMap<IpAddr, u32>>>;
+type ConnectionCounts = Arc<Mutex<FxHashMap<AddressKey, u32>>>;
 
 /// One connection of an address; contains `None` for an exempt address.
-struct CountedConnection(Option<(ConnectionCounts, IpAddr)>);
+struct CountedConnection(Option<(ConnectionCounts, AddressKey)>);
 
 impl CountedConnection {
     /// `None`: the address is at its limit.
@@ -227,7 +227,7 @@ impl CountedConnection {
         if bounds.exempt.iter().any(|network| network.contains(&address)) {
             return Some(Self(None));
         }
-        let address = counted(address);
+        let address = AddressKey::new(address);
         let mut table = addresses.lock();
         let count = table.entry(address).or_default();
         if *count >= bounds.per_address {

@@ -3,6 +3,7 @@
 //! A counter that first appears with its first error shows no increase to Prometheus: alerts would miss that error.
 
 use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, ProbeMetrics, StreamMetrics, WorkerMetrics};
+use crate::database_cause::DatabaseCause;
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] =
@@ -28,6 +29,9 @@ impl EngineMetrics {
             for outcome in OUTCOMES {
                 self.commands.with_label_values(&[command, outcome]);
             }
+        }
+        for cause in DatabaseCause::ALL {
+            self.database_failures.with_label_values(&[cause.name()]);
         }
         for found in FOUND {
             self.unknown_commits.with_label_values(&[found]);

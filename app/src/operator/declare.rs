@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
     time::{Duration, Instant},
 };
 
@@ -20,7 +19,11 @@ use tokio::time::sleep;
 use super::arguments::{self, AdminArguments, Noun};
 use crate::{
     config::{AdminSettings, CLOCK_BOUND},
-    db::{declarations, head, journal, readers, replicas, session},
+    db::{
+        declarations, head, journal, readers,
+        replicas::{self, Loss, ReportedServer},
+        session,
+    },
     engine::clock::Clock,
 };
 
@@ -54,22 +57,6 @@ pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) ->
     }
 }
 
-/// What an operator declares lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Loss {
-    /// The last lost sequence.
-    through: i64,
-    /// The newest lost generation of the history; 0: none is newer than this database's.
-    generation: i64,
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--through {}", self.through)?;
-        if self.generation > 0 { write!(f, " --generation {}", self.generation) } else { Ok(()) }
-    }
-}
-
 async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, loss: Loss) -> anyhow::Result<Value> {
     let Loss { through, generation } = loss;
     let ends_at = declarations::insert_loss(connection, actor, reason, through, generation).await?;
@@ -89,7 +76,8 @@ async fn check_loss(connection: &mut PgConnection, loss: Loss, unreported: bool)
     ensure!(
         !reported.is_empty(),
         "{loss}: this database ends at sequence {} and no running server refuses it, so nothing is lost. Start `exchange \
-         serve`: if events are missing, it reports the sequence to declare. If only a worker refuses the database, add --unreported",
+         serve`: if events are missing, it reports the sequence to declare. If only a worker or a server of an earlier release \
+         refuses the database, add --unreported with the sequence that it logs",
         head.last_seq
     );
     let listed: Vec<String> = reported.iter().map(Loss::to_string).collect();
@@ -106,22 +94,12 @@ async fn reported_losses(connection: &mut PgConnection, wanted: Loss) -> sqlx::R
     let end = Instant::now() + REFUSAL_WAIT;
     loop {
         let servers = replicas::fresh(connection).await?;
-        let reported: BTreeSet<Loss> = servers.iter().filter_map(|server| reported_loss(server.refusal.as_deref()?)).collect();
+        let reported: BTreeSet<Loss> = servers.iter().filter_map(ReportedServer::reported_loss).collect();
         if reported.contains(&wanted) || Instant::now() >= end {
             return Ok(reported);
         }
         sleep(REFUSAL_POLL).await;
     }
-}
-
-/// A refusal ends with the command that declares the loss.
-fn reported_loss(refusal: &str) -> Option<Loss> {
-    let flags = refusal.rsplit_once("--through ")?.1;
-    let (through, generation) = match flags.split_once(" --generation ") {
-        Some((through, generation)) => (through, generation.parse().ok()?),
-        None => (flags, 0),
-    };
-    Some(Loss { through: through.parse().ok()?, generation })
 }
 
 /// All clocks must agree first: a wrong one would move journal time ahead again.
@@ -177,19 +155,4 @@ async fn journal_time(connection: &mut PgConnection) -> anyhow::Result<Time> {
         at = stored.first_sequence - 1;
     }
     anyhow::bail!("the journal is empty, so there is nothing to set back")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_ends_with_what_to_declare() {
-        let loss = |through, generation| Some(Loss { through, generation });
-        assert_eq!(reported_loss("lost. exchange admin … loss declare --through 93"), loss(93, 0));
-        assert_eq!(reported_loss("exchange admin … loss declare --through 93 --generation 4"), loss(93, 4));
-        assert_eq!(reported_loss("declare --through"), None);
-        assert_eq!(loss(93, 4).unwrap().to_string(), "--through 93 --generation 4");
-        assert_eq!(loss(93, 0).unwrap().to_string(), "--through 93");
-    }
 }

@@ -54,6 +54,12 @@ pub(super) async fn perform_request(desk: &OperatorContext, request: &OperatorRe
             create_api_key(desk, request, account, label, permissions, networks, public_key.as_deref()).await
         }
         OperatorCommand::RevokeApiKey { api_key } => {
+            // A misspelt key must not look revoked while the other one still trades.
+            if !api_keys::exists(&desk.pool, api_key).await? {
+                return Err(OperatorFailure::Refused(format!(
+                    "api-key: {api_key} does not exist; list the keys with `exchange admin api-key list`"
+                )));
+            }
             submit(AdminAction::Note { text: format!("revoke API key {api_key}").into() }).await?;
             let revoked = api_keys::revoke(&desk.pool, api_key).await?;
             desk.keys.refresh(&desk.pool).await?;

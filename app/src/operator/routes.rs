@@ -5,6 +5,7 @@ use super::failure::OperatorFailure;
 use super::perform::{OperatorContext, perform_request};
 use super::request::{OperatorRequest, PATH};
 use crate::api_key::Vault;
+use crate::database_cause::DatabaseCause;
 use crate::engine::Engine;
 use crate::http::Keys;
 use axum::extract::State;
@@ -33,7 +34,7 @@ async fn answer(State(desk): State<Arc<OperatorContext>>, request: Result<Json<O
                 return (StatusCode::BAD_REQUEST, cause);
             }
             tracing::error!(%error, actor = request.actor, "operator request failed");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database did not answer: try again".to_owned())
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}: try again", DatabaseCause::of(&error).explain()))
         }
     });
     log_audit(&request, performed.as_ref().err().map(|(_, text)| text.as_str()));

@@ -42,6 +42,8 @@ mod tests {
             address: address.into(),
             clock_offset: 0,
             refusal: None,
+            lost_through: None,
+            lost_generation: None,
             compared_seq: Some(sequence),
             compared_state: Some(vec![state; 32]),
             compared_chain: chain.map(|chain| chain.bytes().to_vec()),

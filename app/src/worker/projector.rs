@@ -135,7 +135,7 @@ impl Projector {
             match Survey::take(media, connection).await {
                 Ok(found) => {
                     if let Some(reason) = found.refusal(found.ends_at) {
-                        anyhow::bail!(reason);
+                        anyhow::bail!(reason.reason);
                     }
                 }
                 Err(SurveyError::Database(error)) => return Err(error.into()),

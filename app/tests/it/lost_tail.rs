@@ -137,6 +137,23 @@ async fn a_loss_is_declared_as_the_servers_report_it() {
     replica.end().await;
 }
 
+/// The text of a refusal is for a person: what to declare are two columns. A row: the report of a server.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_to_declare_is_a_value_of_the_report() {
+    let url = database().await;
+    let reports = "INSERT INTO replicas (address, reported_at, clock_offset, refusal, lost_through, lost_generation) VALUES
+            ('refuses:1', clock_timestamp() + interval '1 hour', 0, 'in other words', 93, 4),
+            ('of an earlier release:1', clock_timestamp() + interval '1 hour', 0, 'loss declare --through 94', NULL, NULL),
+            ('follows again:1', clock_timestamp() + interval '1 hour', 0, NULL, 95, 0)";
+    execute(&url, reports).await;
+    for wrong in [&["93"][..], &["94"], &["95"], &["93", "--generation", "3"]] {
+        let refused = try_admin(&url, &[&["loss", "declare", "--through"], wrong].concat()).await.unwrap_err();
+        assert!(refused.contains("report --through 93 --generation 4; declare that"), "{wrong:?}: {refused}");
+    }
+    let declared = admin(&url, &["loss", "declare", "--through", "93", "--generation", "4"]).await;
+    assert_eq!(declared["through"], 93, "{declared}");
+}
+
 /// The bucket has two dead histories then. One declaration ends both refusals, and the third history has a generation of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_restored_again_needs_one_declaration() {

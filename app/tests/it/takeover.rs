@@ -157,6 +157,70 @@ async fn a_database_without_what_was_seen_is_refused() {
     replica.end().await;
 }
 
+/// Failures of the database with this cause.
+fn failures(replica: &TestReplica, cause: &str) -> u64 {
+    let series = format!("exchange_engine_database_failures_total{{cause=\"{cause}\"}} ");
+    let exposed = replica.metrics.encode();
+    exposed.lines().find_map(|line| line.strip_prefix(series.as_str())).expect("a series from the start").parse().unwrap()
+}
+
+/// As hosted servers do when their disk is nearly full. The replica follows, reports the cause, and does not claim in a loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_is_followed_and_claimed_seldom() {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("before").await.unwrap();
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let set = async |change: &str| {
+        let change = format!("ALTER DATABASE {name} {change}");
+        execute(&format!("{server}/postgres"), sqlx::AssertSqlSafe(change)).await;
+    };
+    set("SET default_transaction_read_only = on").await;
+    let (begun, before) = (std::time::Instant::now(), number(&url, "SELECT epoch FROM head").await);
+    execute(&url, "SELECT pg_terminate_backend(backend_pid) FROM head").await;
+    until("it reports the cause", || async {
+        replica.reason("lead").is_some_and(|reason| reason.contains("PostgreSQL is read-only"))
+    })
+    .await;
+    assert!(!replica.engine.is_leader() && replica.account("before").is_some());
+    assert_eq!(replica.create_account("read-only").await, Err(SubmitError::Unavailable));
+    until("some claims are refused", || async { failures(&replica, "read_only") >= 5 }).await;
+    // The pauses double from a tenth of a second: the sum of the first four is a lower bound.
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1500), "5 claims within {:?}", begun.elapsed());
+    assert_eq!(number(&url, "SELECT epoch FROM head").await, before);
+    // A session keeps the setting that it began with.
+    set("RESET default_transaction_read_only").await;
+    until("it commits again", || async { replica.create_account("after").await.is_ok() }).await;
+    replica.end().await;
+}
+
+/// Another program holds every session: the cause is in the reason and in a metric, and the attempts are seldom.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_a_free_connection_is_named() {
+    let url = database().await;
+    let name = url.rsplit_once('/').unwrap().1.to_owned();
+    let role = format!("full_{name}");
+    // The limit does not count for a superuser.
+    execute(&url, sqlx::AssertSqlSafe(format!("CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0"))).await;
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    let replica = TestReplica::start(&format!("{scheme}://{role}:secret@{host}"));
+    until("it reports the cause", || async {
+        replica.reason("database").is_some_and(|reason| reason.contains("no free connection") && reason.contains(&role))
+    })
+    .await;
+    assert!(failures(&replica, "connections") >= 1);
+    execute(&url, sqlx::AssertSqlSafe(format!("ALTER ROLE {role} SUPERUSER"))).await;
+    replica.leads().await;
+    replica.end().await;
+    until("its sessions have ended", || async { try_drop(&url, &role).await }).await;
+}
+
+async fn try_drop(url: &str, role: &str) -> bool {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut connection).await.is_ok()
+}
+
 /// The database accepts a claim and refuses every batch, as with a full disk: the epochs must not race ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_slow_down_while_no_batch_can_be_written() {
@@ -172,7 +236,10 @@ async fn claims_slow_down_while_no_batch_can_be_written() {
     execute(&url, "CREATE TRIGGER full_disk BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION full_disk()").await;
     let begun = std::time::Instant::now();
     let epoch = number(&url, "SELECT epoch FROM head").await;
+    // The server reported an error, so the command was certainly not executed: no client waits for the next term.
+    assert_eq!(replica.create_account("full").await, Err(SubmitError::Unavailable));
     until("some claims fail", || async { number(&url, "SELECT epoch FROM head").await >= epoch + 6 }).await;
+    assert!(failures(&replica, "disk_full") >= 6, "each is counted with its cause");
     // The pauses double from a tenth of a second: the sum of the first four is a lower bound.
     assert!(begun.elapsed() >= std::time::Duration::from_millis(1500), "6 claims within {:?}", begun.elapsed());
     execute(&url, "DROP TRIGGER full_disk ON journal").await;

@@ -37,6 +37,15 @@ fn rates(commission: &Commission) -> String {
     format!("maker {} taker {}", Decimal::from(commission.maker), Decimal::from(commission.taker))
 }
 
+/// Each changed rate, with the previous one.
+fn changed_rates(before: Commission, after: Commission) -> Vec<String> {
+    [("makerRate", before.maker, after.maker), ("takerRate", before.taker, after.taker)]
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(name, before, after)| format!("{name} {} -> {}", Decimal(before.into()), Decimal(after.into())))
+        .collect()
+}
+
 fn check_filters(filters: &Filters) -> Result<(), Refusal> {
     let faults = filters.check();
     if faults.is_empty() { Ok(()) } else { Err(invalid(faults.join("; "))) }
@@ -64,6 +73,7 @@ impl Decision<'_> {
                 let symbol = self.listed(*market)?;
                 check_filters(filters)?;
                 let changes = filters.changes_from(&self.market(*market)?.filters);
+                let changes = if changes.is_empty() { "no change".to_owned() } else { changes.join(", ") };
                 let event = Event::FiltersSet { market: *market, filters: Box::new(filters.clone()) };
                 Ok(self.act(operator, &format!("set filters of {symbol}: {changes}"), event))
             }
@@ -145,11 +155,20 @@ impl Decision<'_> {
         check_filters(filters)?;
         check_commission(&commission)?;
         if let Some(market) = self.state.market_by_symbol(symbol) {
-            let same = market.base == base && market.quote == quote;
-            return if same {
+            if (market.base, market.quote) != (base, quote) {
+                return Err(invalid(format!("symbol {symbol} exists with other assets: choose another symbol")));
+            }
+            let symbol = self.listed(market.id)?;
+            let (filters, commission) = (filters.changes_from(&market.filters), changed_rates(market.commission, commission));
+            let changes: Vec<String> = filters.into_iter().chain(commission).collect();
+            return if changes.is_empty() {
                 Ok(Outcome::MarketCreated(market.id))
             } else {
-                Err(invalid(format!("symbol {symbol} exists with other assets: choose another symbol")))
+                Err(invalid(format!(
+                    "symbol {symbol} exists with other values ({}): change them with `market set-filters` and `market set-fees`, \
+                     or choose another symbol",
+                    changes.join(", ")
+                )))
             };
         }
         let market = MarketId::try_from(self.state.markets.len()).map_err(|_| Refusal::Overflow)?;
@@ -174,7 +193,14 @@ impl Decision<'_> {
             return if *first == (account, asset, amount) {
                 Ok(Outcome::Done)
             } else {
-                Err(invalid(format!("reference {reference} was used for another account, asset or amount: choose another")))
+                let (account, asset, amount) = *first;
+                let code = self.state.asset(asset).map_or("", |asset| &asset.code);
+                Err(invalid(format!(
+                    "reference {reference} was used for another account, asset or amount (account {account}: {}{} {code}): choose \
+                     another",
+                    if amount < 0 { "-" } else { "" },
+                    Decimal(amount.abs())
+                )))
             };
         }
         if account != FEES {

@@ -1,6 +1,6 @@
 //! Tests of every refusal, one row each, in the order of the checks: a command with two errors is refused for the earlier one.
 
-use crate::support::{ALICE, BOB, Exchange, MARKET, USDT, admin, client_id, filters, units};
+use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, admin, client_id, filters, units};
 use Side::{Buy, Sell};
 use exchange_core::command::{AccountRights, AdminAction, CancelOrder, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
 use exchange_core::market::{Commission, Filters, MarketStatus};
@@ -248,6 +248,38 @@ fn operators_are_told_what_is_wrong() {
         let refusal = Exchange::new().run(&command).expect_err(text).to_string();
         assert_eq!(refusal, text);
     }
+}
+
+/// A repeated command succeeds only if it changes nothing.
+#[test]
+fn a_repeat_with_other_values_is_refused() {
+    let mut e = Exchange::new();
+    let create = |filters, maker| {
+        let commission = Commission { maker, taker: 0 };
+        admin(AdminAction::CreateMarket { symbol: "NEW".into(), base: BTC, quote: USDT, filters, commission })
+    };
+    let first = e.must(&create(filters(), 0));
+    let events = e.journal.len();
+    assert_eq!(e.must(&create(filters(), 0)), first);
+    let mut refused = |command: &Command| e.run(command).expect_err("refused").to_string();
+    let other =
+        Filters { max_orders: filters().max_orders + 1, min_price: filters().min_price + filters().tick_size, ..filters() };
+    let text = refused(&create(other, 7));
+    for part in ["minPrice ", "maxNumOrders ", "makerRate 0.00000000 -> 0.00000007", "`market set-filters`"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("tickSize") && !text.contains("takerRate"), "{text}");
+    assert_eq!(e.journal.len(), events, "a refusal has no event");
+    let market = e.state.market_by_symbol("NEW").unwrap().id;
+    e.must(&admin(AdminAction::DelistMarket { market }));
+    let delisted = e.run(&create(filters(), 0)).expect_err("refused").to_string();
+    assert!(delisted.contains("NEW is delisted for good"), "{delisted}");
+
+    let credit = |amount| admin(AdminAction::Credit { account: BOB, asset: USDT, amount, reference: "once".into() });
+    e.must(&credit(150_000_000));
+    e.must(&credit(150_000_000));
+    let reused = e.run(&credit(150_000_001)).expect_err("refused").to_string();
+    assert!(reused.contains("reference once was used") && reused.contains(": 1.50000000 USDT)"), "{reused}");
 }
 
 #[test]

@@ -2,16 +2,14 @@
 //!
 //! - A reader ignores a kind that it does not know, so that a later release may add one.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use exchange_core::{ByteDecoder, ByteEncoder, money::Time, refusal::Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::{
+    address_key::AddressKey,
     chain::Chain,
     engine::{TooManyOrders, fingerprint::Fingerprint, handle::SubmitError, push::Push, weights::AddressWeight},
 };
@@ -166,11 +164,7 @@ const WEIGHT_BYTES: usize = 16 + 8 + 8 + 4 + 8;
 pub(super) const WEIGHTS_MAX: usize = 16_384;
 
 fn put_weight(weight: &AddressWeight, out: &mut BytesMut) {
-    let address = match weight.address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    out.put_u128(address.into());
+    out.put_u128(weight.address.to_bits());
     out.put_u64(weight.origin);
     out.put_i64(weight.minute);
     out.put_u32(weight.used);
@@ -184,7 +178,7 @@ fn weights_of(mut body: Bytes) -> io::Result<Vec<AddressWeight>> {
     let mut weights = Vec::with_capacity(body.len() / WEIGHT_BYTES);
     while body.has_remaining() {
         weights.push(AddressWeight {
-            address: IpAddr::V6(Ipv6Addr::from(body.get_u128())).to_canonical(),
+            address: AddressKey::from_bits(body.get_u128()),
             origin: body.get_u64(),
             minute: body.get_i64(),
             used: body.get_u32(),
@@ -320,7 +314,7 @@ mod tests {
 
     fn frames() -> Vec<Frame> {
         let weight = |address: &str| AddressWeight {
-            address: address.parse().unwrap(),
+            address: AddressKey::new(address.parse().unwrap()),
             origin: 7,
             minute: 60_000_000,
             used: 9,

@@ -158,6 +158,31 @@ async fn an_address_holds_so_many_connections_and_a_proxy_any() {
     assert!(answer.ends_with("here"), "{answer}");
 }
 
+#[test]
+fn a_client_has_one_count_in_every_spelling() {
+    let bounds = |exempt: &[&str]| ListenerBounds {
+        write_timeout: Duration::from_secs(1),
+        per_address: 2,
+        exempt: exempt.iter().map(|network| network.parse().unwrap()).collect(),
+        over: IntCounter::new("over", "of the test").unwrap(),
+    };
+    let enter = |counts: &ConnectionCounts, bounds: &ListenerBounds, peer: &str| {
+        CountedConnection::enter(counts, bounds, peer.parse().unwrap())
+    };
+    for (client, other) in [
+        (["2001:db8::1", "2001:db8::2", "2001:db8::ffff:1"], "2001:db8:0:1::1"),
+        (["203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"], "::ffff:203.0.113.8"),
+    ] {
+        let (counts, bounds) = (ConnectionCounts::default(), bounds(&["10.0.0.0/8"]));
+        let held = [enter(&counts, &bounds, client[0]).unwrap(), enter(&counts, &bounds, client[1]).unwrap()];
+        assert!(enter(&counts, &bounds, client[2]).is_none(), "{client:?}");
+        let _other = enter(&counts, &bounds, other).expect("another client");
+        let _proxies: Vec<_> = (0..9).map(|_| enter(&counts, &bounds, "::ffff:10.0.0.1").expect("exempt")).collect();
+        drop(held);
+        assert!(enter(&counts, &bounds, client[2]).is_some() && counts.lock().len() == 1, "an ended connection is not counted");
+    }
+}
+
 /// A proxy that has sent a POST on such a connection would never send it again.
 #[tokio::test]
 async fn a_connection_that_the_kernel_accepted_is_served_and_a_later_one_is_not() {

@@ -31,6 +31,8 @@ async fn a_key_works_once_it_is_told_and_ends_when_it_is_revoked() {
     until("the key is refused", || async { trader.get("/api/v3/account", "").await.error() == REJECTED }).await;
     let again = operator.does(&["api-key", "revoke", &trader.api_key]).await;
     assert_eq!(again["revoked"], false);
+    let unknown = operator.refused(&["api-key", "revoke", "misspelt"]).await;
+    assert!(unknown.contains("api-key: misspelt does not exist") && unknown.contains("api-key list"), "{unknown}");
     let listed = operator.does(&["api-key", "list", "trader"]).await;
     assert!(listed[0]["revokedMicroseconds"].is_i64() && listed[0]["apiKey"] == trader.api_key.as_str(), "{listed}");
     assert!(!listed.to_string().contains(&trader.secret), "a secret is shown once");

@@ -26,6 +26,18 @@ async fn an_asset_and_a_market_are_opened_with_their_filters() {
     let market = operator.does(&[&create[..], &more].concat()).await;
     assert_eq!(operator.does(&[&create[..], &more].concat()).await, market, "the same again is the same market");
     let known = rules(&exchange, "ETHUSDT").await;
+    for (other, named) in [
+        (["--tick-size", "0.001", "--maker-rate", "0.0002"], ["tickSize 0.01000000 -> 0.00100000", "set-filters"]),
+        (["--max-orders", "8", "--maker-rate", "0.0002"], ["maxNumOrders 7 -> 8", "choose another symbol"]),
+        (["--max-orders", "7", "--maker-rate", "0.0003"], ["makerRate 0.00020000 -> 0.00030000", "set-fees"]),
+    ] {
+        let rest = ["--min-quantity", "0.001", "--min-notional", "10"];
+        let base = ["market", "create", "ETHUSDT", "--base", "ETH", "--quote", "USDT", "--step-size", "0.001"];
+        let tick = if other[0] == "--tick-size" { &["--max-orders", "7"] } else { &["--tick-size", "0.01"] };
+        let refused = operator.refused(&[&base[..], &rest, tick, &other].concat()).await;
+        assert!(named.iter().all(|part| refused.contains(part)), "{other:?}: {refused}");
+    }
+    assert_eq!(rules(&exchange, "ETHUSDT").await, known, "nothing was changed");
     assert_eq!(known["status"], "TRADING");
     assert_eq!(filter(&known, "PRICE_FILTER")["tickSize"], "0.01000000");
     assert_eq!(filter(&known, "LOT_SIZE")["minQty"], "0.00100000");
