@@ -48,10 +48,13 @@ pub fn own() -> anyhow::Result<Vec<PageAsset>> {
     REFERENCE.iter().map(|name| file(name)).collect()
 }
 
+const VIEWPORT: &str = "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
+
 /// The reference page: refers to each file of `assets` by its content.
 pub fn reference_page(assets: &[PageAsset]) -> anyhow::Result<Bytes> {
     let page = file("index.html")?;
-    let mut text = String::from_utf8(page.bytes.to_vec())?;
+    // Without a declared width a phone shows the page at a third of its size.
+    let mut text = String::from_utf8(page.bytes.to_vec())?.replacen("<head>", &format!("<head>{VIEWPORT}"), 1);
     for asset in assets {
         let path = format!("\"/{}\"", asset.key);
         text = text.replace(&format!("\"./{}\"", asset.name), &path).replace(&format!("\"{}\"", asset.name), &path);

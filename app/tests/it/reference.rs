@@ -205,6 +205,7 @@ async fn the_pages_are_carried_in_the_server() {
     let (status, kind, page) = fetch("/docs/").await;
     assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "no file comes from another host: {page}");
+    assert!(page.contains("name=\"viewport\""), "a phone shows the page in its own width: {page}");
     let files: Vec<_> = page.split(['"', '\'']).filter(|text| text.starts_with("/assets/")).collect();
     assert_eq!(files.len(), 7, "{page}");
     for file in files {

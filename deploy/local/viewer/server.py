@@ -179,6 +179,9 @@ class Viewer(BaseHTTPRequestHandler):
         boards, runbooks = self.server.repository / "dashboards/grafana", self.server.repository / "dashboards/runbooks"
         if path == "/":
             items = [(file.stem, json.loads(file.read_text())) for file in sorted(boards.glob("*.json"))]
+            # The overview first, then the boards in the order of its links.
+            order = {link["title"]: at for at, link in enumerate(dict(items)["overview"]["links"])}
+            items.sort(key=lambda item: (item[0] != "overview", order.get(item[1]["title"], len(order))))
             rows = "".join(f'<li><a href="/d/{uid}">{html.escape(b["title"])}</a> {html.escape(b["description"])}</li>' for uid, b in items)
             return "text/html", page("Boards", f"<h1>Boards</h1><ul class=boards>{rows}</ul>")
         if path.startswith("/d/"):

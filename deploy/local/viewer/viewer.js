@@ -3,7 +3,8 @@
 const RANGES = { 'now-15m': 900, 'now-1h': 3600, 'now-6h': 21600, 'now-24h': 86400 };
 const COLOURS = ['#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#ec4899', '#14b8a6', '#a3a3a3', '#84cc16', '#f97316'];
 const NAMED = { red: '#dc3545', yellow: '#e0a800', orange: '#f97316', green: '#2e9e5b', blue: '#3b82f6' };
-const POINTS = 240, HEIGHT = 170, SERIES_MAX = 20;
+// LINES_MAX: the server's MATCHES.
+const LINES_MAX = 500, POINTS = 240, HEIGHT = 170, SERIES_MAX = 20;
 const element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) name === 'class' ? (made.className = value) : made.setAttribute(name, value);
@@ -62,17 +63,37 @@ const colourOf = (panel, value) => {
   for (const step of thresholds(panel)) if (step.value === null || value >= step.value) colour = step.color;
   return NAMED[colour] ?? colour;
 };
+// Grafana's text for a panel without data: the reason, where a healthy run has none.
+const withoutData = (panel) => element('p', { class: 'note' }, panel.fieldConfig?.defaults?.noValue ?? 'No data');
+// Marks of an axis at round minutes, hours and powers of 1024.
+const INCREMENTS = {
+  s: [1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 432000, 864000, 2592000],
+  bytes: Array.from({ length: 45 }, (_, power) => 2 ** power),
+};
+INCREMENTS.Bps = INCREMENTS.bytes;
+// uPlot's own range of a constant 0 ends at 100, which is 10,000 % of a share.
+function rangeOf(unit, limits) {
+  const least = unit === 'percentunit' ? 0.01 : 1;
+  return (_, low, high) => {
+    if (low === null) return [0, least];
+    if (low !== high) return uPlot.rangeNum(low, high, 0.1, true);
+    if (low === 0) return [0, Math.max(least, ...limits.map((limit) => limit.value * 1.25))];
+    return low > 0 ? [0, low * 1.5] : [low * 1.5, 0];
+  };
+}
 async function stat(panel, card, values, time) {
   const lines = [];
   for (const target of panel.targets) {
     for (const series of await asked('query', { query: filled(target.expr, values, '1m'), time: time.end })) {
       const value = Number(series.value[1]);
+      // 0 / 0: a share of nothing.
+      if (Number.isNaN(value)) continue;
       const line = element('div', { class: 'stat' }, shown(value, panel.fieldConfig.defaults.unit), element('small', {}, ` ${named(series.metric, target.legendFormat)}`));
       line.style.color = colourOf(panel, value);
       lines.push(line);
     }
   }
-  card.append(...(lines.length ? lines : [element('p', { class: 'note' }, 'No data')]));
+  card.append(...(lines.length ? lines : [withoutData(panel)]));
 }
 async function table(panel, card, values, time) {
   const body = element('table');
@@ -82,7 +103,7 @@ async function table(panel, card, values, time) {
       body.append(element('tr', {}, element('td', { class: 'wide' }, labels), element('td', {}, shown(Number(series.value[1]), panel.fieldConfig.defaults.unit))));
     }
   }
-  card.append(body.children.length ? body : element('p', { class: 'note' }, 'No data'));
+  card.append(body.children.length ? body : withoutData(panel));
 }
 async function timeseries(panel, card, values, time) {
   const unit = panel.fieldConfig.defaults.unit, all = [];
@@ -91,7 +112,10 @@ async function timeseries(panel, card, values, time) {
     const range = { query: filled(target.expr, values, interval), start: time.start, end: time.end, step: time.step };
     for (const series of await asked('query_range', range)) all.push({ name: named(series.metric, target.legendFormat), values: series.values });
   }
-  if (!all.length) { card.append(element('p', { class: 'note' }, 'No data')); return; }
+  const isEmpty = all.every((series) => series.values.every(([, value]) => value === 'NaN'));
+  if (isEmpty) { card.append(withoutData(panel)); return; }
+  const largest = (series) => series.values.reduce((most, [, value]) => (Math.abs(value) > most ? Math.abs(value) : most), 0);
+  if (all.length > SERIES_MAX) all.sort((one, other) => largest(other) - largest(one));
   const drawn = all.slice(0, SERIES_MAX), times = [];
   for (let at = time.start; at <= time.end; at += time.step) times.push(at);
   const rows = drawn.map((series) => {
@@ -103,9 +127,9 @@ async function timeseries(panel, card, values, time) {
   const place = element('div');
   card.append(place);
   const options = {
-    width: Math.max(place.clientWidth, 200), height: HEIGHT, legend: { show: false }, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), 'UTC'),
+    width: Math.max(place.clientWidth, 200), height: HEIGHT, legend: { show: false }, scales: { y: { range: rangeOf(unit, limits) } }, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), 'UTC'),
     series: [{}, ...drawn.map((series, at) => ({ label: series.name, stroke: COLOURS[at % COLOURS.length], width: 1.5, points: { show: false } }))],
-    axes: [{ stroke: ink, grid: { stroke: grid }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, 16)) }, { stroke: ink, grid: { stroke: grid }, size: 70, values: (_, ticks) => ticks.map((tick) => shown(tick, unit)) }],
+    axes: [{ stroke: ink, grid: { stroke: grid }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, 16)) }, { stroke: ink, grid: { stroke: grid }, size: (_, labels) => 16 + 7 * Math.max(5, ...(labels ?? []).map((label) => label.length)), ...(INCREMENTS[unit] ? { incrs: INCREMENTS[unit] } : {}), values: (_, ticks) => ticks.map((tick) => shown(tick, unit)) }],
     hooks: { draw: [(chart) => {
       for (const limit of limits) {
         const y = chart.valToPos(limit.value, 'y', true);
@@ -123,7 +147,7 @@ async function timeseries(panel, card, values, time) {
     const last = rows[at].findLast((value) => value !== null);
     legend.append(element('span', {}, mark, `${series.name}: ${last === undefined ? 'no value' : shown(last, unit)}`));
   });
-  if (all.length > SERIES_MAX) legend.append(element('span', { class: 'fault' }, `${all.length - SERIES_MAX} more series are not drawn`));
+  if (all.length > SERIES_MAX) legend.append(element('span', { class: 'fault' }, `the ${SERIES_MAX} largest of ${all.length} series are drawn`));
   card.append(legend);
 }
 function linksOfTime(start, end) {
@@ -146,7 +170,7 @@ async function showBoard() {
   choose.onchange = () => { address.set('from', choose.value); address.delete('to'); location.search = address; };
   root.append(element('h1', {}, board.title), element('p', { class: 'note' }, board.description),
     element('div', { class: 'links' }, ...(board.links ?? []).map((link) => element('a', { href: `${link.url}?from=${from}` }, link.title))),
-    element('div', { class: 'controls' }, element('label', {}, 'Time ', choose), ...linksOfTime(start, end)));
+    element('div', { class: 'controls' }, element('label', {}, 'Time ', choose, ' UTC'), ...linksOfTime(start, end)));
   const grid = element('div', { class: 'grid' });
   root.append(grid);
   const panels = wanted ? [...board.panels].filter((panel) => String(panel.id) === wanted).concat(board.panels.filter((panel) => String(panel.id) !== wanted)) : board.panels;
@@ -169,10 +193,13 @@ async function showLogs() {
   for (const [name, label] of FIELDS) form.append(element('label', {}, `${label} `, element('input', { name, value: address.get(name) ?? '', size: name === 'trace' ? 34 : 10 })));
   form.append(element('button', {}, 'Search'));
   root.append(element('h1', {}, address.get('trace') ? 'Logs of one trace' : 'Logs'), form);
+  const state = element('p', { class: 'note' }, 'Searching…');
+  root.append(state);
   const reply = await fetch(`/api/logs?${address}`);
+  state.remove();
   if (!reply.ok) { root.append(element('p', { class: 'fault' }, await reply.text())); return; }
   const lines = await reply.json();
-  root.append(element('p', { class: 'note' }, `${lines.length} lines, newest first`), tableOfLines(lines));
+  root.append(element('p', { class: 'note' }, `${lines.length} lines, newest first${lines.length < LINES_MAX ? '' : '; older ones are not shown: narrow the search'}`), tableOfLines(lines));
 }
 function tableOfLines(lines) {
   const body = element('table');

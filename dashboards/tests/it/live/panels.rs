@@ -62,3 +62,21 @@ pub async fn have_few_series(prometheus: &Prometheus) -> Vec<String> {
     let many = sorted.into_iter().filter(|(series, _)| *series > SERIES);
     many.map(|(series, panel)| format!("{panel} shows {series} series, more than {SERIES}")).collect()
 }
+
+/// A person who opens a board learns why a panel is empty on a healthy exchange.
+#[test]
+fn a_panel_without_data_here_states_the_reason() {
+    let mut silent = Vec::new();
+    for board in Board::all() {
+        let queries = board.queries(RANGE);
+        for panel in board.panels.iter().filter(|panel| !panel.targets.is_empty()) {
+            let start = format!("{} panel {} ", board.uid, panel.id);
+            let mut own = queries.iter().filter(|(place, _)| place.starts_with(&start)).peekable();
+            let is_empty = own.peek().is_some() && own.all(|(place, query)| !finds_data(place, query));
+            if is_empty && panel.field_config["defaults"]["noValue"].as_str().is_none_or(str::is_empty) {
+                silent.push(format!("{start}\"{}\"", panel.title));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "panels without data and without noValue: {silent:#?}");
+}
