@@ -52,6 +52,9 @@ use piece::CopyError;
 use plan::Task;
 use tools::Tools;
 
+/// How often the locks are released for a session that would otherwise block pg_dump for ever, and taken again.
+const BEGINNINGS: usize = 40;
+
 /// Inputs for reading a database.
 #[derive(Clone)]
 pub struct DumpInput {
@@ -140,11 +143,23 @@ pub struct Begun {
 /// # Errors
 /// Returns an error if its tables cannot be locked or its contents cannot be read.
 pub fn begin_dump(reading: DumpInput) -> Result<Begun> {
-    let coordinator = Coordinator::begin(&reading)?;
-    reading.progress.snapshot_taken();
-    let toc = contents::read_contents(&reading, &coordinator)?;
-    let plan = plan::make(&reading, &coordinator, &toc.contents)?;
-    Ok(Begun { reading, coordinator, toc, plan })
+    for _ in 0..BEGINNINGS {
+        let coordinator = Coordinator::begin(&reading)?;
+        reading.progress.snapshot_taken();
+        if let Some(toc) = contents::read_contents(&reading, &coordinator)? {
+            let plan = plan::make(&reading, &coordinator, &toc.contents)?;
+            return Ok(Begun { reading, coordinator, toc, plan });
+        }
+        tracing::debug!(database = reading.source.database, "a session waits for an exclusive lock; letting it proceed");
+        // The waiting session gets its lock now. The next locks queue behind it.
+        drop(coordinator);
+        if reading.stop.is_stopped() {
+            return Err(reading.stop.stopped(Stage::Contents));
+        }
+    }
+    let told = "other sessions request exclusive locks on tables faster than pg_dump can lock them; \
+                run again when fewer TRUNCATE, ALTER, REINDEX or VACUUM FULL run";
+    Err(Failure::told(Stage::Contents, Exit::Failed, told).passing())
 }
 
 /// Reads the database's rows into streams. Blocks its thread. The next database uses the same streams, even after a failure: no

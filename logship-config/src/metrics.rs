@@ -113,6 +113,12 @@ service_kit::metrics! {
         pub in_work: IntGauge = "logship_relay_chunks_in_work";
         /// Largest number of chunks in progress.
         pub places: IntGauge = "logship_relay_chunk_places";
+        /// Open connections of shippers.
+        pub connections: IntGauge = "logship_relay_connections";
+        /// Connections that the relay closed without an answer, by reason: their address had too many (too_many), no complete
+        /// head arrived in time (no_request), the answer was not read (not_read), a failed TLS handshake (handshake), input that
+        /// is not HTTP (malformed).
+        pub closed_connections: IntCounterVec = "logship_relay_closed_connections_total", ["reason"];
         /// Memory charged for chunks, by part: bodies as they arrive, and their plain forms (arriving, plain).
         pub memory: IntGaugeVec = "logship_relay_memory_bytes", ["part"];
         /// The limit of that memory, both parts together (LOGSHIP_RELAY_MEMORY).

@@ -1,12 +1,13 @@
 //! This module carries trace ids across processes: W3C `traceparent` in and out (<https://www.w3.org/TR/trace-context/>).
 //!
-//! Every span belongs to a trace, with an exporter or without. An operator can thus join a log line, a 5xx reply and
-//! the next program's lines. With an exporter the ids are OpenTelemetry's. Without one this module creates them on
-//! first use, so that a request that logs nothing costs nothing.
+//! Every span belongs to a trace, exported or not. An operator can thus join a log line, a 5xx reply and the next
+//! program's lines. The ids of an exported span are OpenTelemetry's. This module creates those of the others on first
+//! use, so that a request that logs nothing costs nothing.
 
 mod context;
 mod http;
 pub(crate) mod measured;
+pub(crate) mod sampling;
 
 use axum::http::{HeaderMap, HeaderValue, header::HeaderName};
 use opentelemetry::{
@@ -27,17 +28,19 @@ pub use measured::{LINKS_MAX, MeasuredStep, Sampled};
 /// The header that carries the trace from one program to the next.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Makes `span` part of the trace that the headers name. Does nothing when they name none, or a malformed one.
-/// Call it before anything happens inside the span.
-pub fn continue_from(span: &Span, headers: &HeaderMap) {
-    if let Some(text) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
-        continue_from_text(span, text);
+/// Creates a span in the trace that the headers name, or in a new one if they name none or a malformed one.
+pub fn continue_from(headers: &HeaderMap, create: impl FnOnce() -> Span) -> Span {
+    match headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
+        Some(text) => continue_from_text(text, create),
+        None => create(),
     }
 }
 
 /// [`continue_from`] for carriers other than HTTP, such as a job's payload.
-pub fn continue_from_text(span: &Span, traceparent: &str) {
-    let Some(remote) = TraceContext::parse(traceparent) else { return };
+pub fn continue_from_text(traceparent: &str, create: impl FnOnce() -> Span) -> Span {
+    let Some(remote) = TraceContext::parse(traceparent) else { return create() };
+    let parent = SpanContext::new(remote.trace_id, remote.span_id, remote.flags, true, TraceState::default());
+    let span = sampling::below(parent.clone(), create);
     span.with_subscriber(|(id, dispatch)| {
         if let Some(registry) = dispatch.downcast_ref::<Registry>()
             && let Some(span) = registry.span(id)
@@ -45,9 +48,9 @@ pub fn continue_from_text(span: &Span, traceparent: &str) {
             span.extensions_mut().replace(remote.child());
         }
     });
-    let parent = SpanContext::new(remote.trace_id, remote.span_id, remote.flags, true, TraceState::default());
-    // Fails only without an exporter; then the ids set above are used.
+    // Fails if the span is not exported; then the ids set above are used.
     let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    span
 }
 
 /// Names the current span in the headers of a request to another program. Does nothing outside a span.
@@ -76,7 +79,7 @@ pub fn current() -> Option<TraceContext> {
         .flatten()
 }
 
-/// The identity that OpenTelemetry gave to the span; `None` without an exporter.
+/// The identity that OpenTelemetry gave to the span; `None` if it is not exported.
 pub(crate) fn exported(id: &tracing::span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
     let context = get_otel_context(id, dispatch)?;
     let span = context.span();
@@ -124,8 +127,7 @@ mod tests {
         with_default(Registry::default(), || {
             let mut headers = HeaderMap::new();
             headers.insert(TRACEPARENT, PARENT.parse().unwrap());
-            let request = info_span!("request");
-            continue_from(&request, &headers);
+            let request = continue_from(&headers, || info_span!("request"));
             request.in_scope(|| info_span!("inner").in_scope(|| inject(&mut headers)));
             let handed_on = headers[TRACEPARENT].to_str().unwrap();
             assert!(handed_on.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && handed_on.ends_with("-01"));

@@ -30,8 +30,8 @@ impl Causes {
     pub fn span(&self, messages: &[i64]) -> Span {
         let mut causes = messages.iter().filter_map(|message| self.by_message.get(message));
         let Some(first) = causes.next() else { return Span::none() };
-        let span = tracing::error_span!("deliver", otel.kind = "producer", outbox.id = messages.first().copied());
-        first.adopt(&span);
+        let outbox = messages.first().copied();
+        let span = first.child(|| tracing::error_span!("deliver", otel.kind = "producer", outbox.id = outbox));
         causes.take(LINKS_MAX).for_each(|cause| cause.link_from(&span));
         span
     }

@@ -4,6 +4,7 @@
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{Order, OrderId, OrderType, Side};
 use crate::orders::{ChainLink, NONE, OrderChain, Orders, Slot};
+use crate::trailing::Trailing;
 use crate::visits::visit;
 use crate::waiting::WaitingOrders;
 use std::collections::{BTreeMap, VecDeque};
@@ -110,6 +111,8 @@ pub(crate) struct Book {
     pub below: WaitingOrders,
     /// Sum of the parts of iceberg orders that a level does not show; only levels that have such parts.
     hidden: BTreeMap<(Side, Price), Amount>,
+    /// Trailing stop orders; the maps above do not contain them.
+    pub trailing: Trailing,
     /// Orders that wait for the working order of their list.
     pub pending: BTreeMap<OrderId, Slot>,
     /// Triggered orders, and pending orders whose working order is filled, that wait for their turn, in order of arrival.
@@ -151,6 +154,7 @@ impl Default for Book {
             above: WaitingOrders::default(),
             below: WaitingOrders::default(),
             hidden: BTreeMap::new(),
+            trailing: Trailing::default(),
             pending: BTreeMap::new(),
             queue: OrderChain::EMPTY,
             queued: 0,
@@ -290,6 +294,17 @@ impl Book {
         }
     }
 
+    /// The order waits for its price from now on. `sequence` of the event and its time are when a trailing stop order without a stop
+    /// price begins to track.
+    pub fn start_waiting(&mut self, orders: &mut Orders, slot: Slot, sequence: u64, now: Time) {
+        let order = *orders.get(slot);
+        if order.trailing_delta == 0 {
+            self.waiting_mut(order.kind, order.side).insert(order.stop_price, order.id, slot);
+        } else if self.trailing.add(&order, slot, self.last_price, sequence) {
+            orders.get_mut(slot).tracking_since = now;
+        }
+    }
+
     /// The map for a waiting order of this type and side.
     pub fn waiting_mut(&mut self, kind: OrderType, side: Side) -> &mut WaitingOrders {
         if kind.triggers_above(side) { &mut self.above } else { &mut self.below }
@@ -298,7 +313,7 @@ impl Book {
     /// Moves every waiting order whose stop price is in the traded range to the queue, oldest first. Costs n log n for n reached
     /// orders, independent of the orders that wait at other prices.
     pub fn queue_reached(&mut self, orders: &mut Orders, low: Price, high: Price) {
-        let mut reached: Vec<(OrderId, Slot)> = Vec::new();
+        let mut reached: Vec<(OrderId, Slot)> = self.trailing.take_reached().into_iter().collect();
         while let Some(order) = self.above.pop_to(high) {
             reached.push(order);
         }
@@ -313,7 +328,8 @@ impl Book {
 
     /// Whether trades in this range reach a waiting order.
     pub fn reaches(&self, low: Price, high: Price) -> bool {
-        self.above.lowest().is_some_and(|price| price <= high) || self.below.highest().is_some_and(|price| price >= low)
+        let above = self.above.lowest().is_some_and(|price| price <= high);
+        above || self.trailing.has_reached() || self.below.highest().is_some_and(|price| price >= low)
     }
 
     pub fn push_queued(&mut self, orders: &mut Orders, slot: Slot) {
@@ -339,8 +355,11 @@ impl Book {
         }
         let order = orders.get(slot);
         if self.pending.remove(&{ order.id }).is_none() {
-            let Order { kind, side, stop_price, id, .. } = *order;
-            self.waiting_mut(kind, side).remove(stop_price, id);
+            let Order { kind, side, stop_price, id, trailing_delta, .. } = *order;
+            if trailing_delta > 0 {
+                return self.trailing.remove(order);
+            }
+            _ = self.waiting_mut(kind, side).remove(stop_price, id);
         }
     }
 
@@ -353,7 +372,7 @@ impl Book {
     pub fn any_order(&self) -> Option<Slot> {
         let resting = || Side::ALL.iter().find_map(|side| self.best(*side)).map(|(_, level)| level.chain.first);
         let waiting = || self.above.slots().chain(self.below.slots()).chain(self.pending.values().copied()).next();
-        self.next_queued().or_else(resting).or_else(waiting)
+        self.next_queued().or_else(resting).or_else(waiting).or_else(|| self.trailing.any())
     }
 
     /// Drops the minutes that start after `time`.

@@ -31,6 +31,8 @@ pub struct NewOrder {
     pub quote_order_quantity: Amount,
     /// 0: not an iceberg order. Feature level 6.
     pub iceberg: Quantity,
+    /// In basis points; 0: not a trailing stop order, and else the stop price may be 0. Feature level 7.
+    pub trailing_delta: u32,
     pub client_id: ClientId,
 }
 
@@ -81,6 +83,8 @@ pub struct OcoLeg {
     pub time_in_force: TimeInForce,
     /// 0: not an iceberg order. Feature level 6.
     pub iceberg: Quantity,
+    /// In basis points; 0: not a trailing stop order. Feature level 7.
+    pub trailing_delta: u32,
     pub client_id: ClientId,
 }
 
@@ -88,6 +92,7 @@ pub struct OcoLeg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extras {
     pub iceberg: Quantity,
+    pub trailing_delta: u32,
 }
 
 /// One-cancels-the-other. The caller checks types (-1158 ... -1199), the decision checks prices.
@@ -305,10 +310,11 @@ impl Command {
 
     /// The extras of each order that the command may place, in a fixed order.
     pub fn extras(&self) -> SmallVec<[Extras; 3]> {
-        let of = |order: &NewOrder| Extras { iceberg: order.iceberg };
+        let of = |order: &NewOrder| Extras { iceberg: order.iceberg, trailing_delta: order.trailing_delta };
+        let of_leg = |leg: &OcoLeg| Extras { iceberg: leg.iceberg, trailing_delta: leg.trailing_delta };
         match self {
             Self::Place(new) | Self::CancelReplace { new, .. } => SmallVec::from_iter([of(new)]),
-            Self::PlaceOco(new) => [&new.above, &new.below].into_iter().map(|leg| Extras { iceberg: leg.iceberg }).collect(),
+            Self::PlaceOco(new) => [&new.above, &new.below].into_iter().map(of_leg).collect(),
             Self::PlaceOto(new) => std::iter::once(&new.working).chain(new.pending.orders()).map(of).collect(),
             _ => SmallVec::new(),
         }
@@ -316,10 +322,18 @@ impl Command {
 
     /// Sets what [`Self::extras`] returns. False: the command places another number of orders.
     pub fn set_extras(&mut self, extras: &[Extras]) -> bool {
-        let set = |order: &mut NewOrder, extras: &Extras| order.iceberg = extras.iceberg;
+        let set = |order: &mut NewOrder, extras: &Extras| {
+            (order.iceberg, order.trailing_delta) = (extras.iceberg, extras.trailing_delta);
+        };
+        let set_leg = |leg: &mut OcoLeg, extras: &Extras| {
+            (leg.iceberg, leg.trailing_delta) = (extras.iceberg, extras.trailing_delta);
+        };
         match (self, extras) {
             (Self::Place(new) | Self::CancelReplace { new, .. }, [one]) => set(new, one),
-            (Self::PlaceOco(new), [above, below]) => (new.above.iceberg, new.below.iceberg) = (above.iceberg, below.iceberg),
+            (Self::PlaceOco(new), [above, below]) => {
+                set_leg(&mut new.above, above);
+                set_leg(&mut new.below, below);
+            }
             (Self::PlaceOto(new), [working, pending @ ..]) => {
                 set(&mut new.working, working);
                 match (&mut new.pending, pending) {

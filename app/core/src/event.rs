@@ -103,6 +103,8 @@ pub struct ExtendedOrder {
     pub pending: bool,
     /// Level 6. 0: not an iceberg order.
     pub iceberg: Quantity,
+    /// Level 7. 0: not a trailing stop order.
+    pub trailing_delta: u32,
 }
 
 // The large variant is the most frequent one; boxing it would cost an allocation per order.
@@ -194,7 +196,7 @@ pub enum Event {
     /// Events of this feature level may follow; a reader of a lower level must stop here.
     FeatureLevel(u32),
     /// Level 2. Trades ran from `low` to `high`: each waiting order whose stop price they reached moves from the trigger index to
-    /// the market's queue, oldest order first.
+    /// the market's queue, oldest order first, and with them the trailing stop orders that the same trades triggered.
     StopsReached {
         market: MarketId,
         low: Price,
@@ -260,7 +262,7 @@ pub enum Event {
         hold: Amount,
         rests: bool,
     },
-    /// Level 5; level 6 if it sets a filter of that level.
+    /// Level 5; level 6 or 7 if it sets a filter of that level.
     MarketLimitsSet {
         market: MarketId,
         limits: MarketLimits,
@@ -281,7 +283,8 @@ pub enum Event {
 /// - 5: kinds 43 to 47, the expiry reasons OTO_PHASE_ONE_EXPIRED and REJECTED. Lists of the types OTO and OTOCO, filters of positions and
 ///   of counts over all markets.
 /// - 6: kinds 48 and 49, iceberg orders and their filters, the number of amendments per market.
-pub const FEATURE_LEVEL: u32 = 6;
+/// - 7: kind 50, trailing stop orders and their filter.
+pub const FEATURE_LEVEL: u32 = 7;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
 /// The level from which orders can be amended.
@@ -294,6 +297,8 @@ pub const OTO_LEVEL: u32 = 5;
 pub const LIMITS_LEVEL: u32 = 5;
 /// The level from which an order may be an iceberg order.
 pub const ICEBERG_LEVEL: u32 = 6;
+/// The level from which an order may be a trailing stop order.
+pub const TRAILING_LEVEL: u32 = 7;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -320,6 +325,7 @@ impl Event {
     pub fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::ExtendedOrderPlaced(order) if order.trailing_delta > 0 => 7,
             Self::ExtendedOrderPlaced(order) if order.iceberg > 0 => 6,
             Self::MarketLimitsSet { limits, .. } => limits.level(),
             Self::ExchangeLimitsSet(limits) => limits.level(),

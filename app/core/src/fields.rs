@@ -40,7 +40,7 @@ pub(crate) fn decode_refusal_option(r: &mut ByteDecoder<'_>) -> Result<Option<Re
 }
 
 /// Filters by code, from [`FILTER_CODE`] on.
-const FILTERS: [Filter; 16] = [
+const FILTERS: [Filter; 17] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -57,11 +57,12 @@ const FILTERS: [Filter; 16] = [
     Filter::IcebergParts,
     Filter::MaxNumIcebergOrders,
     Filter::ExchangeMaxNumIcebergOrders,
+    Filter::TrailingDelta,
 ];
 const FILTER_CODE: u8 = 64;
 const INVALID_CODE: u8 = 32;
 /// Refusals without a field, by code from 1 on.
-const PLAIN: [Refusal; 27] = [
+const PLAIN: [Refusal; 28] = [
     Refusal::UnknownSymbol,
     Refusal::UnknownAccount,
     Refusal::UnknownAsset,
@@ -89,6 +90,7 @@ const PLAIN: [Refusal; 27] = [
     Refusal::OtoNotSupported,
     Refusal::IcebergNotSupported,
     Refusal::IcebergExceedsQuantity,
+    Refusal::TrailingNotSupported,
 ];
 
 impl Refusal {
@@ -259,8 +261,8 @@ mod tests {
             assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
         }
         let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
-        assert_eq!(texts.len(), 44, "the tables name each refusal once: a new one needs a code at the end of its table");
-        for code in [0, 28, 31, 33, 80, 255] {
+        assert_eq!(texts.len(), 46, "the tables name each refusal once: a new one needs a code at the end of its table");
+        for code in [0, 29, 31, 33, 81, 255] {
             assert!(Refusal::decode(&mut ByteDecoder::new(&[code])).is_err(), "{code}");
         }
     }

@@ -27,6 +27,7 @@ pub mod rebuild;
 pub mod refusal;
 mod snapshot;
 mod state;
+mod trailing;
 mod visits;
 mod waiting;
 mod wire;

@@ -220,6 +220,10 @@ pub struct Order {
     pub iceberg: Quantity,
     /// Of an iceberg order on the book: the rest of the part that is shown now.
     pub shown: Quantity,
+    /// `trailingDelta` in basis points; 0: not a trailing stop order. Feature level 7.
+    pub trailing_delta: u32,
+    /// `trailingTime`: when a trailing stop order began to track the price; 0 before.
+    pub tracking_since: Time,
     pub executed_quote: Amount,
     /// The amount still locked for it: quote asset for a buy, base asset for a sell.
     pub hold: Amount,
@@ -236,6 +240,11 @@ impl Order {
     /// Quantity that can still trade.
     pub fn remaining(&self) -> Quantity {
         self.quantity - self.executed - self.prevented
+    }
+
+    /// A trailing stop order without a stop price and a limit price: nothing states what it may cost.
+    pub fn has_no_price(&self) -> bool {
+        !self.kind.has_price() && self.stop_price == 0
     }
 
     /// Quantity that a taker can match before the order's place in the queue changes.

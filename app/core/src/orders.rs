@@ -74,6 +74,8 @@ impl Node {
             quote_order_quantity: 0,
             iceberg: 0,
             shown: 0,
+            trailing_delta: 0,
+            tracking_since: 0,
             executed_quote: 0,
             hold: 0,
             list: 0,

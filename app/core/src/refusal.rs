@@ -25,6 +25,7 @@ pub enum Filter {
     IcebergParts,
     MaxNumIcebergOrders,
     ExchangeMaxNumIcebergOrders,
+    TrailingDelta,
 }
 
 impl Filter {
@@ -44,6 +45,7 @@ impl Filter {
             Self::ExchangeMaxNumOrderLists => "EXCHANGE_MAX_NUM_ORDER_LISTS",
             Self::MaxNumOrderAmends => "MAX_NUM_ORDER_AMENDS",
             Self::IcebergParts => "ICEBERG_PARTS",
+            Self::TrailingDelta => "TRAILING_DELTA",
             Self::MaxNumIcebergOrders => "MAX_NUM_ICEBERG_ORDERS",
             Self::ExchangeMaxNumIcebergOrders => "EXCHANGE_MAX_NUM_ICEBERG_ORDERS",
         }
@@ -99,6 +101,8 @@ pub enum Refusal {
     IcebergNotSupported,
     /// `icebergQty` is not less than `quantity`.
     IcebergExceedsQuantity,
+    /// The feature level does not have trailing stop orders yet.
+    TrailingNotSupported,
     /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
@@ -152,6 +156,7 @@ impl fmt::Display for Refusal {
             Self::OtoNotSupported => "OTO orders are not supported for this symbol.",
             Self::IcebergNotSupported => "Iceberg orders are not supported for this symbol.",
             Self::IcebergExceedsQuantity => "IcebergQty exceeds QTY.",
+            Self::TrailingNotSupported => "Trailing stop orders are not supported for this symbol.",
             Self::Invalid(text) => text,
         })
     }

@@ -5,7 +5,9 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{ByteDecoder, ByteEncoder, DecodeError, Sink};
 use crate::command::AccountRights;
-use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, ICEBERG_LEVEL, OTO_LEVEL};
+use crate::event::{
+    AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL, ICEBERG_LEVEL, OTO_LEVEL, TRAILING_LEVEL,
+};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::limits::{ExchangeLimits, MarketLimits};
@@ -15,11 +17,13 @@ use crate::order_count::OrderCount;
 use crate::orders::{ChainLink, NONE, Slot};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
+use crate::trailing::Trailing;
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Versions 2 to 6 add the fields of feature levels 2 to 6. A state of a lower level is written in its
+/// Newest version of these bytes. Versions 2 to 7 add the fields of feature levels 2 to 7. A state of a lower level is written in its
 /// version, which an earlier release reads.
-pub const SNAPSHOT_FORMAT: u8 = 6;
+pub const SNAPSHOT_FORMAT: u8 = 7;
+const SIXTH_FORMAT: u8 = 6;
 const FIFTH_FORMAT: u8 = 5;
 const FOURTH_FORMAT: u8 = 4;
 const THIRD_FORMAT: u8 = 3;
@@ -34,13 +38,14 @@ impl State {
         let counts = self.feature_level >= FORWARDING_LEVEL;
         let amends = self.feature_level >= AMENDMENT_LEVEL;
         let pends = self.feature_level >= OTO_LEVEL;
-        let extends = self.feature_level >= ICEBERG_LEVEL;
+        let trails = self.feature_level >= TRAILING_LEVEL;
         w.u8(match self.feature_level {
             ..=FIRST_FEATURE_LEVEL => FIRST_FORMAT,
             2 => SECOND_FORMAT,
             FORWARDING_LEVEL => THIRD_FORMAT,
             AMENDMENT_LEVEL => FOURTH_FORMAT,
             OTO_LEVEL => FIFTH_FORMAT,
+            ICEBERG_LEVEL => SIXTH_FORMAT,
             _ => SNAPSHOT_FORMAT,
         });
         if !first {
@@ -100,7 +105,10 @@ impl State {
             }
             if pends {
                 self.encode_pending(entry, &mut w);
-                entry.market.limits.encode(extends, &mut w);
+                entry.market.limits.encode(self.feature_level, &mut w);
+            }
+            if trails {
+                entry.book.trailing.encode(&mut w, |slot, w| self.encode_order(slot, w));
             }
         }
         if !first {
@@ -134,7 +142,7 @@ impl State {
             }
         }
         if pends {
-            self.limits.encode(extends, &mut w);
+            self.limits.encode(self.feature_level, &mut w);
         }
     }
 
@@ -144,6 +152,10 @@ impl State {
         if self.feature_level >= ICEBERG_LEVEL {
             w.i64(order.iceberg);
             w.i64(order.shown);
+        }
+        if self.feature_level >= TRAILING_LEVEL {
+            w.u64(order.trailing_delta.into());
+            w.i64(order.tracking_since);
         }
     }
 
@@ -217,7 +229,7 @@ impl State {
         let mut r = ByteDecoder::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 6: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 7: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -292,7 +304,7 @@ impl State {
             }
         }
         if format > FOURTH_FORMAT {
-            state.limits = ExchangeLimits::decode(format > FIFTH_FORMAT, &mut r)?;
+            state.limits = ExchangeLimits::decode(state.feature_level, &mut r)?;
         }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
@@ -371,7 +383,15 @@ impl State {
                 book.pending.insert(order.id, slot);
                 by_account.push((order.id, order.account, slot));
             }
-            entry.market.limits = MarketLimits::decode(format > FIFTH_FORMAT, r)?;
+            entry.market.limits = MarketLimits::decode(self.feature_level, r)?;
+        }
+        if format > SIXTH_FORMAT {
+            book.trailing = Trailing::decode(r, |r| {
+                let order = decode_order(id, format, r)?;
+                let slot = self.orders.insert(order);
+                by_account.push((order.id, order.account, slot));
+                Ok((order, slot))
+            })?;
         }
         // An account's chain is in order of placement.
         by_account.sort_unstable();
@@ -437,6 +457,8 @@ fn decode_order(market: u16, format: u8, r: &mut ByteDecoder<'_>) -> Result<Orde
         quote_order_quantity: r.amount()?,
         iceberg: 0,
         shown: 0,
+        trailing_delta: 0,
+        tracking_since: 0,
         executed_quote: r.amount()?,
         hold: r.amount()?,
         list: r.u64()?,
@@ -447,6 +469,9 @@ fn decode_order(market: u16, format: u8, r: &mut ByteDecoder<'_>) -> Result<Orde
     };
     if format > FIFTH_FORMAT {
         (order.iceberg, order.shown) = (r.i64()?, r.i64()?);
+    }
+    if format > SIXTH_FORMAT {
+        (order.trailing_delta, order.tracking_since) = (r.u32()?, r.i64()?);
     }
     Ok(order)
 }

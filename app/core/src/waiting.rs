@@ -19,8 +19,13 @@ impl WaitingOrders {
         self.0.insert((stop_price, id), slot);
     }
 
-    pub fn remove(&mut self, stop_price: Price, id: OrderId) {
-        self.0.remove(&(stop_price, id));
+    /// True: the order waited here.
+    pub fn remove(&mut self, stop_price: Price, id: OrderId) -> bool {
+        self.0.remove(&(stop_price, id)).is_some()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The lowest stop price.

@@ -25,6 +25,8 @@ mod kind {
     pub const PLACE_OTO: u8 = 8;
     /// From feature level 6 on: the extras of each order, then a command that places orders.
     pub const EXTENDED: u8 = 9;
+    /// From feature level 7 on: as 9, with what trailing stop orders add.
+    pub const TRAILING: u8 = 10;
 }
 
 type Out<'a> = ByteEncoder<&'a mut Vec<u8>>;
@@ -40,10 +42,14 @@ impl Command {
         let mut w = ByteEncoder(out);
         let extras = self.extras();
         if extras.iter().any(|extras| *extras != Extras::default()) {
-            w.u8(kind::EXTENDED);
+            let trails = extras.iter().any(|extras| extras.trailing_delta > 0);
+            w.u8(if trails { kind::TRAILING } else { kind::EXTENDED });
             w.u8(extras.len() as u8);
-            for Extras { iceberg } in extras {
+            for Extras { iceberg, trailing_delta } in extras {
                 w.i64(iceberg);
+                if trails {
+                    w.u64(trailing_delta.into());
+                }
             }
         }
         match self {
@@ -96,10 +102,11 @@ impl Command {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = ByteDecoder::new(bytes);
         let (mut first, mut extras) = (r.u8()?, None);
-        if first == kind::EXTENDED {
+        if matches!(first, kind::EXTENDED | kind::TRAILING) {
+            let trails = first == kind::TRAILING;
             let mut read: SmallVec<[Extras; 3]> = SmallVec::new();
             for _ in 0..r.u8()? {
-                read.push(Extras { iceberg: r.i64()? });
+                read.push(Extras { iceberg: r.i64()?, trailing_delta: if trails { r.u32()? } else { 0 } });
             }
             (first, extras) = (r.u8()?, Some(read));
         }
@@ -156,6 +163,7 @@ fn decode_order(r: &mut ByteDecoder<'_>) -> Result<NewOrder, DecodeError> {
         quantity: r.i64()?,
         quote_order_quantity: r.amount()?,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: client_id(r)?,
     })
 }
@@ -231,6 +239,7 @@ fn decode_oco(r: &mut ByteDecoder<'_>) -> Result<NewOco, DecodeError> {
             stop_price: r.i64()?,
             time_in_force: time_in_force(r)?,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: client_id(r)?,
         })
     };

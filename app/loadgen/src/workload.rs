@@ -126,6 +126,7 @@ mod tests {
                 quantity: order.quantity,
                 quote_order_quantity: 0,
                 iceberg: 0,
+                trailing_delta: 0,
                 client_id: ClientId::new(id).unwrap(),
             };
             state.decide(&Command::Place(new), stream::START + number as i64, &mut events).unwrap();

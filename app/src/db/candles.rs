@@ -130,6 +130,17 @@ pub async fn append_candles(connection: &mut PgConnection, candles: impl Iterato
     Ok(())
 }
 
+/// Deletes the one-second candles that open before `time`. Returns their number.
+pub async fn forget_seconds(connection: &mut PgConnection, time: Time) -> sqlx::Result<u64> {
+    let forgotten =
+        sqlx::query("DELETE FROM candles WHERE market IN (SELECT id FROM markets) AND interval = $1 AND open_time < $2")
+            .bind(i16::from(Interval::Seconds1 as u8))
+            .bind(time)
+            .execute(connection)
+            .await?;
+    Ok(forgotten.rows_affected())
+}
+
 /// Sums every market's last 24 hours from its one-minute candles, as of the projected journal time `now`. Deletes the ticker of a
 /// market without a trade in that window. Returns the number of tickers written.
 pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {

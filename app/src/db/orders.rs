@@ -18,8 +18,8 @@ pub const fn minute_of_row(time: Time) -> i64 {
 const COPY: &str =
     "COPY orders (id, price, stop_price, quantity, executed, created, updated, working_since, account, market, side, kind,
     time_in_force, stp, status, expiry_reason, working, executed_quote, hold, client_id, quote_order_quantity, list, prevented,
-    prevented_match, iceberg_quantity) FROM STDIN WITH (FORMAT binary)";
-const COLUMNS: i16 = 25;
+    prevented_match, iceberg_quantity, trailing_delta, tracking_since) FROM STDIN WITH (FORMAT binary)";
+const COLUMNS: i16 = 27;
 
 /// Orders that are not in the table yet.
 pub async fn insert_orders<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
@@ -76,6 +76,14 @@ fn push(rows: &mut CopyRows, order: &Order) {
         0 => rows.null(),
         quantity => rows.i64(quantity),
     }
+    match order.trailing_delta {
+        0 => rows.null(),
+        delta => rows.i32(delta as i32),
+    }
+    match order.tracking_since {
+        0 => rows.null(),
+        since => rows.i64(since),
+    }
 }
 
 fn prevented(order: &Order) -> Option<(i64, i64)> {
@@ -99,6 +107,7 @@ struct ChangedColumns {
     hold: Vec<Numeric>,
     prevented: Vec<Option<i64>>,
     prevented_match: Vec<Option<i64>>,
+    tracking_since: Vec<Option<i64>>,
 }
 
 /// Updates orders that are in the table to their current state.
@@ -119,6 +128,7 @@ pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Ite
         changes.hold.push(Numeric(order.hold));
         changes.prevented.push(prevented(order).map(|(quantity, _)| quantity));
         changes.prevented_match.push(prevented(order).map(|(_, prevented_match)| prevented_match));
+        changes.tracking_since.push((order.tracking_since != 0).then_some(order.tracking_since));
     }
     if changes.id.is_empty() {
         return Ok(());
@@ -126,11 +136,11 @@ pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Ite
     sqlx::query(
         "UPDATE orders AS o SET quantity = u.quantity, executed = u.executed, updated = u.updated, working_since = u.working_since,
                 status = u.status, expiry_reason = u.expiry_reason, working = u.working, executed_quote = u.executed_quote,
-                hold = u.hold, prevented = u.prevented, prevented_match = u.prevented_match
+                hold = u.hold, prevented = u.prevented, prevented_match = u.prevented_match, tracking_since = u.tracking_since
          FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::smallint[],
-                $9::smallint[], $10::boolean[], $11::numeric[], $12::numeric[], $13::bigint[], $14::bigint[])
+                $9::smallint[], $10::boolean[], $11::numeric[], $12::numeric[], $13::bigint[], $14::bigint[], $15::bigint[])
               AS u (id, account, market, quantity, executed, updated, working_since, status, expiry_reason, working, executed_quote,
-                hold, prevented, prevented_match)
+                hold, prevented, prevented_match, tracking_since)
          WHERE o.account = u.account AND o.market = u.market AND o.id = u.id",
     )
     .bind(changes.id)
@@ -147,6 +157,7 @@ pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Ite
     .bind(changes.hold)
     .bind(changes.prevented)
     .bind(changes.prevented_match)
+    .bind(changes.tracking_since)
     .execute(connection)
     .await?;
     Ok(())

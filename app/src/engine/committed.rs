@@ -436,6 +436,7 @@ mod tests {
                     quantity: SCALE,
                     quote_order_quantity: 0,
                     iceberg: 0,
+                    trailing_delta: 0,
                     client_id: ClientId::new(&format!("{side}{number}")).unwrap(),
                 }));
             }

@@ -9,7 +9,7 @@ use crate::engine::feed::{AccountChange, AccountEvent, Execution, LastTrade, Ord
 use crate::json::{Json, TimeUnit};
 use crate::streams::account::{self, MarketNames};
 use crate::streams::market::{self, DepthUpdate};
-use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade};
+use exchange_core::market_data::{AggregateTrade, Candle, Interval, MarketData, PublicTrade, ZonedInterval};
 use exchange_core::order::{
     AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce,
 };
@@ -227,7 +227,7 @@ fn stream_messages() -> Vec<(&'static str, &'static str, Value)> {
         (
             "kline",
             "<symbol>@kline_<interval>",
-            written(|json| market::candle(json, unit, now, SYMBOL, Interval::Minutes1, &candle, false)),
+            written(|json| market::candle(json, unit, now, SYMBOL, ZonedInterval::utc(Interval::Minutes1), &candle, false)),
         ),
         (
             "24hrMiniTicker",
@@ -279,6 +279,8 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         quote_order_quantity: 0,
         iceberg: 0,
         shown: 0,
+        trailing_delta: 0,
+        tracking_since: 0,
         executed_quote: 0,
         hold: 1,
         list: 0,

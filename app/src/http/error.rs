@@ -119,7 +119,6 @@ impl ApiError {
     pub const SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
     pub const CANCEL_RESTRICTIONS: Self = Self::bad(-1145, "Invalid cancelRestrictions");
     pub const STP_NOT_ALLOWED: Self = Self::bad(-1013, "This symbol does not allow the specified self-trade prevention mode.");
-    pub const TRAILING: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Trailing stop orders are not supported for this symbol.");
     pub const PEGGED: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Pegged orders are not supported for this symbol.");
     pub const OCO_TYPE: Self = Self::bad(-1158, "Order type not supported in OCO.");
     pub const OCO_BUY_LIMIT: Self = Self::bad(-1165, "A limit order in a buy OCO must be below.");

@@ -8,7 +8,7 @@ use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, ICEBERG_LEVEL, OTO_LEVEL};
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL, ICEBERG_LEVEL, OTO_LEVEL, TRAILING_LEVEL};
 use exchange_core::limits::ExchangeLimits;
 use exchange_core::market::Market;
 use exchange_core::money::{Amount, DECIMALS, Decimal};
@@ -147,7 +147,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
             ("otoAllowed", state.feature_level() >= OTO_LEVEL),
             ("opoAllowed", false),
             ("quoteOrderQtyMarketAllowed", true),
-            ("allowTrailingStop", false),
+            ("allowTrailingStop", state.feature_level() >= TRAILING_LEVEL),
             ("cancelReplaceAllowed", true),
             ("amendAllowed", amends),
             ("pegInstructionsAllowed", false),
@@ -168,13 +168,14 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
 }
 
 /// In the order of the checks.
-const FILTERS: [Filter; 12] = [
+const FILTERS: [Filter; 13] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
     Filter::PercentPriceBySide,
     Filter::Notional,
     Filter::IcebergParts,
+    Filter::TrailingDelta,
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
     Filter::MaxNumIcebergOrders,
@@ -189,6 +190,7 @@ pub(super) fn write_filters(json: &mut Json, state: &State, market: &Market) {
     let applies = |filter: &Filter| match filter {
         Filter::MaxNumOrderAmends => amends,
         Filter::IcebergParts => state.feature_level() >= ICEBERG_LEVEL,
+        Filter::TrailingDelta => state.feature_level() >= TRAILING_LEVEL,
         Filter::MaxNumIcebergOrders => market.limits.max_icebergs > 0,
         Filter::MaxPosition => market.limits.max_position > 0,
         Filter::MaxNumOrderLists => market.limits.max_lists > 0,
@@ -260,6 +262,16 @@ fn write_filter(json: &mut Json, filter: Filter, market: &Market) {
             | Filter::ExchangeMaxNumIcebergOrders
             | Filter::ExchangeMaxNumOrderLists => {}
             Filter::IcebergParts => json.key("limit").integer(market.limits.parts()),
+            Filter::TrailingDelta => {
+                for (names, above) in [
+                    (["minTrailingAboveDelta", "maxTrailingAboveDelta"], true),
+                    (["minTrailingBelowDelta", "maxTrailingBelowDelta"], false),
+                ] {
+                    for (name, bound) in names.into_iter().zip(market.limits.trailing(above)) {
+                        json.key(name).integer(bound);
+                    }
+                }
+            }
             Filter::MaxNumIcebergOrders => json.key("maxNumIcebergOrders").integer(market.limits.max_icebergs),
             Filter::MaxNumOrderAmends => json.key("maxNumOrderAmends").integer(market.limits.amends()),
         }

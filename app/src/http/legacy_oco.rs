@@ -4,7 +4,7 @@
 use super::App;
 use super::endpoint::{Call, EndpointResult};
 use super::error::ApiError;
-use super::new_order::{self, client_id, iceberg, market, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, iceberg, market, refuse_unsupported, time_in_force, trailing_delta};
 use super::order_lists::{OrderPair, submit};
 use exchange_core::command::OcoLeg;
 use exchange_core::order::{OrderType, Side, TimeInForce};
@@ -32,8 +32,8 @@ pub const OCO: &[&str] = &[
     "selfTradePreventionMode",
 ];
 
-const LIMIT_UNSUPPORTED: [&str; 3] = ["trailingDelta", "limitStrategyId", "limitStrategyType"];
-const STOP_UNSUPPORTED: [&str; 3] = ["trailingDelta", "stopStrategyId", "stopStrategyType"];
+const LIMIT_UNSUPPORTED: [&str; 2] = ["limitStrategyId", "limitStrategyType"];
+const STOP_UNSUPPORTED: [&str; 2] = ["stopStrategyId", "stopStrategyType"];
 
 /// `POST /api/v3/order/oco`
 pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
@@ -44,7 +44,7 @@ pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
         parameters.mandatory(name)?;
         Ok::<_, ApiError>(parameters.decimal(name)?.unwrap_or_default())
     };
-    let (quantity, price, stop_price) = (decimal("quantity")?, decimal("price")?, decimal("stopPrice")?);
+    let (quantity, price) = (decimal("quantity")?, decimal("price")?);
     for unsupported in [LIMIT_UNSUPPORTED, STOP_UNSUPPORTED] {
         refuse_unsupported(parameters, unsupported, "peg")?;
     }
@@ -54,8 +54,11 @@ pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
         stop_price: 0,
         time_in_force: TimeInForce::Gtc,
         iceberg: iceberg(app, parameters, OrderType::LimitMaker, "limitIcebergQty")?,
+        trailing_delta: 0,
         client_id: client_id(parameters, "limitClientOrderId")?,
     };
+    let trailing_delta = trailing_delta(app, parameters, OrderType::StopLoss, "trailingDelta")?;
+    let stop_price = if trailing_delta > 0 && !parameters.has("stopPrice") { 0 } else { decimal("stopPrice")? };
     let stop_limit = parameters.decimal("stopLimitPrice")?;
     let kind = if stop_limit.is_some() { OrderType::StopLossLimit } else { OrderType::StopLoss };
     let stop_time_in_force = time_in_force(parameters, kind, "stopLimitTimeInForce")?;
@@ -69,6 +72,7 @@ pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
         stop_price,
         time_in_force: stop_time_in_force,
         iceberg: stop_iceberg,
+        trailing_delta,
         client_id: client_id(parameters, "stopClientOrderId")?,
     };
     let (above, below) = match side {

@@ -7,11 +7,11 @@ use super::error::ApiError;
 use super::parameters::Parameters;
 use super::reports::Detail;
 use exchange_core::command::NewOrder;
-use exchange_core::event::{DECREMENT_LEVEL, ICEBERG_LEVEL};
+use exchange_core::event::{DECREMENT_LEVEL, ICEBERG_LEVEL, TRAILING_LEVEL};
 use exchange_core::market::Market;
 use exchange_core::money::{Price, Quantity};
 use exchange_core::order::{ClientId, MarketId, OrderType, Side, StpMode, TimeInForce};
-use exchange_core::refusal::Refusal;
+use exchange_core::refusal::{Filter, Refusal};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 
@@ -81,7 +81,7 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
     let market = market(app, call)?;
     let side = side(parameters)?;
     let kind = order_type(parameters, "type")?;
-    refuse_unsupported(parameters, ["trailingDelta", "strategyId", "strategyType"], "peg")?;
+    refuse_unsupported(parameters, ["strategyId", "strategyType"], "peg")?;
     let detail = detail(parameters)?;
     let by_default = if matches!(kind, OrderType::Limit | OrderType::Market) { Detail::Full } else { Detail::Ack };
     let time_in_force = time_in_force(parameters, kind, "timeInForce")?;
@@ -95,6 +95,7 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
         (_, None, None) => return Err(ApiError::mandatory("quantity")),
         (_, Some(_), None) => {}
     }
+    let trailing_delta = trailing_delta(app, parameters, kind, "trailingDelta")?;
     let (price, stop_price) = order_prices(parameters, kind, "price", ["stopPrice", "trailingDelta"])?;
     let order = NewOrder {
         account: call.account()?,
@@ -108,6 +109,7 @@ pub fn read_new_order(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), 
         quantity: quantity.unwrap_or_default(),
         quote_order_quantity: quote_order_quantity.unwrap_or_default(),
         iceberg: iceberg(app, parameters, kind, "icebergQty")?,
+        trailing_delta,
         client_id: client_id(parameters, "newClientOrderId")?,
     };
     Ok((order, detail.unwrap_or(by_default)))
@@ -163,12 +165,8 @@ pub fn stp(app: &App, parameters: &Parameters<'_>) -> Result<StpMode, ApiError> 
 /// # Errors
 ///
 /// Returns Binance's text for a symbol without the feature, or -1106.
-pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 3], peg_prefix: &str) -> Result<(), ApiError> {
-    let [trailing, strategy_id, strategy_type] = names;
-    if parameters.has(trailing) {
-        return Err(ApiError::TRAILING);
-    }
-    for name in [strategy_id, strategy_type] {
+pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 2], peg_prefix: &str) -> Result<(), ApiError> {
+    for name in names {
         if parameters.has(name) {
             return Err(ApiError::not_required(name));
         }
@@ -191,6 +189,25 @@ pub fn iceberg(app: &App, parameters: &Parameters<'_>, kind: OrderType, name: &s
         return Err(Refusal::IcebergNotSupported.into());
     }
     Ok(quantity)
+}
+
+/// The price change that triggers a trailing stop order, in basis points; 0 if it was not sent.
+///
+/// # Errors
+///
+/// Returns -1106 if the type does not wait for a price, -2010 below feature level 7, -1013 if it is 0 or above every filter, and the
+/// errors of an integer.
+pub fn trailing_delta(app: &App, parameters: &Parameters<'_>, kind: OrderType, name: &str) -> Result<u32, ApiError> {
+    let delta = match (kind.is_algo(), parameters.integer(name)?) {
+        (_, None) => return Ok(0),
+        (false, Some(_)) => return Err(ApiError::not_required(name)),
+        (true, Some(delta)) => delta,
+    };
+    // A leader of an earlier release cannot read the command.
+    if app.engine.committed().read().state.feature_level() < TRAILING_LEVEL {
+        return Err(Refusal::TrailingNotSupported.into());
+    }
+    u32::try_from(delta).ok().filter(|delta| *delta > 0).ok_or_else(|| Refusal::Filter(Filter::TrailingDelta).into())
 }
 
 /// GTC for a type without a time in force.
@@ -226,6 +243,10 @@ pub fn order_prices(
         (_, limit) => limit.unwrap_or_default(),
     };
     match (kind.is_algo(), parameters.decimal(stop[0])?) {
+        // A trailing stop order follows the price from the start.
+        (true, None) if parameters.has(stop[1]) => Ok((limit, 0)),
+        // 0 would mean that none was sent.
+        (true, Some(0)) => Err(Refusal::Filter(Filter::Price).into()),
         (true, None) => Err(ApiError::either(stop[0], stop[1])),
         (false, Some(_)) => Err(ApiError::not_required(stop[0])),
         (_, stop) => Ok((limit, stop.unwrap_or_default())),

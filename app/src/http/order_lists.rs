@@ -3,7 +3,7 @@
 use super::App;
 use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
-use super::new_order::{self, client_id, iceberg, market, order_prices, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, iceberg, market, order_prices, refuse_unsupported, time_in_force, trailing_delta};
 use super::order_count::Counted;
 use super::orders::{of_cancel, unexpected, which};
 use super::parameters::Parameters;
@@ -64,7 +64,7 @@ pub(super) struct LegNames {
     pub stop: [&'static str; 2],
     pub time_in_force: &'static str,
     pub iceberg: &'static str,
-    pub unsupported: [&'static str; 3],
+    pub unsupported: [&'static str; 2],
     pub peg_prefix: &'static str,
 }
 
@@ -78,7 +78,7 @@ macro_rules! leg_names {
             stop: [concat!($prefix, "StopPrice"), concat!($prefix, "TrailingDelta")],
             time_in_force: concat!($prefix, "TimeInForce"),
             iceberg: concat!($prefix, "IcebergQty"),
-            unsupported: [concat!($prefix, "TrailingDelta"), concat!($prefix, "StrategyId"), concat!($prefix, "StrategyType")],
+            unsupported: [concat!($prefix, "StrategyId"), concat!($prefix, "StrategyType")],
             peg_prefix: concat!($prefix, "Peg"),
         }
     };
@@ -198,12 +198,21 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
 pub(super) fn leg(app: &App, parameters: &Parameters<'_>, kind: OrderType, names: &LegNames) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
+    let trailing_delta = trailing_delta(app, parameters, kind, names.stop[1])?;
     let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;
     let iceberg = iceberg(app, parameters, kind, names.iceberg)?;
     if iceberg > 0 && time_in_force != TimeInForce::Gtc {
         return Err(ApiError::iceberg_time_in_force(names.iceberg, names.time_in_force));
     }
-    Ok(OcoLeg { kind, price, stop_price, time_in_force, iceberg, client_id: client_id(parameters, names.client_id)? })
+    Ok(OcoLeg {
+        kind,
+        price,
+        stop_price,
+        time_in_force,
+        iceberg,
+        trailing_delta,
+        client_id: client_id(parameters, names.client_id)?,
+    })
 }
 
 /// Types allowed above and below.

@@ -133,6 +133,7 @@ impl ListRequest {
             quantity,
             quote_order_quantity: 0,
             iceberg: leg.iceberg,
+            trailing_delta: leg.trailing_delta,
             client_id: leg.client_id,
         }
     }

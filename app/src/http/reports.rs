@@ -63,6 +63,7 @@ impl ReportFrame<'_> {
             terms(json, order);
             json.key("workingTime").integer(self.working_time(order));
             iceberg(json, order);
+            trailing(json, order, self.unit);
             if detail == Detail::Full {
                 let committed = (!placed.fills.is_empty()).then(|| committed.read());
                 let code = |asset| committed.as_ref()?.state.asset(asset).map(|asset| &*asset.code);
@@ -87,6 +88,7 @@ impl ReportFrame<'_> {
             json.key("transactTime").integer(self.unit.show(self.time));
             terms(json, order);
             iceberg(json, order);
+            trailing(json, order, self.unit);
             json.key("selfTradePreventionMode").text(order.stp.text());
             ending(json, order);
         });
@@ -121,6 +123,7 @@ impl ReportFrame<'_> {
                     json.key("workingTime").integer(self.unit.show(order.working_since));
                 }
                 iceberg(json, order);
+                trailing(json, order, self.unit);
                 json.key("selfTradePreventionMode").text(order.stp.text());
             });
             if let Some(list) = &amended.list {
@@ -212,6 +215,7 @@ pub fn queried(json: &mut Json, order: &Order, symbol: &str, unit: TimeUnit) {
         json.key("side").text(order.side.text());
         json.key("stopPrice").decimal(order.stop_price);
         json.key("icebergQty").decimal(order.iceberg);
+        trailing(json, order, unit);
         json.key("time").integer(unit.show(order.created));
         json.key("updateTime").integer(unit.show(order.updated));
         json.key("isWorking").boolean(order.working_since != 0);
@@ -247,6 +251,14 @@ fn terms(json: &mut Json, order: &Order) {
 fn iceberg(json: &mut Json, order: &Order) {
     if order.iceberg > 0 {
         json.key("icebergQty").decimal(order.iceberg);
+    }
+}
+
+/// The fields that only a trailing stop order has.
+fn trailing(json: &mut Json, order: &Order, unit: TimeUnit) {
+    if order.trailing_delta > 0 {
+        json.key("trailingDelta").integer(order.trailing_delta);
+        json.key("trailingTime").integer(if order.tracking_since == 0 { -1 } else { unit.show(order.tracking_since) });
     }
 }
 

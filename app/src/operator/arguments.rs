@@ -166,7 +166,7 @@ pub enum MarketCommand {
     ResetBreaker {
         symbol: String,
     },
-    /// Set filters of positions, order lists, iceberg orders and amendments
+    /// Set filters of positions, order lists, iceberg orders, trailing stops and amendments
     SetLimits {
         symbol: String,
         #[command(flatten)]

@@ -84,6 +84,11 @@ pub(super) fn admin_action(names: &JournalNames<'_>, action: &OperatorCommand) -
             changed.max_lists = limits.max_order_lists.unwrap_or(changed.max_lists);
             changed.iceberg_parts = limits.iceberg_parts.unwrap_or(changed.iceberg_parts);
             changed.max_icebergs = limits.max_iceberg_orders.unwrap_or(changed.max_icebergs);
+            let pair = |[low, high]: [u32; 2], min: Option<u32>, max: Option<u32>| [min.unwrap_or(low), max.unwrap_or(high)];
+            let (min, max) = (limits.min_trailing_above_delta, limits.max_trailing_above_delta);
+            changed.trailing_above = pair(changed.trailing_above, min, max);
+            let (min, max) = (limits.min_trailing_below_delta, limits.max_trailing_below_delta);
+            changed.trailing_below = pair(changed.trailing_below, min, max);
             changed.max_amends = limits.max_order_amends.unwrap_or(changed.max_amends);
             AdminAction::SetMarketLimits { market: market.id, limits: changed }
         }

@@ -230,6 +230,18 @@ pub struct MarketLimitChanges {
     /// MAX_NUM_ORDER_AMENDS maxNumOrderAmends [0: 10]
     #[arg(long)]
     pub max_order_amends: Option<u32>,
+    /// TRAILING_DELTA minTrailingAboveDelta, in basis points [0: 10]
+    #[arg(long)]
+    pub min_trailing_above_delta: Option<u32>,
+    /// TRAILING_DELTA maxTrailingAboveDelta, in basis points [0: 2000]
+    #[arg(long)]
+    pub max_trailing_above_delta: Option<u32>,
+    /// TRAILING_DELTA minTrailingBelowDelta, in basis points [0: 10]
+    #[arg(long)]
+    pub min_trailing_below_delta: Option<u32>,
+    /// TRAILING_DELTA maxTrailingBelowDelta, in basis points [0: 2000]
+    #[arg(long)]
+    pub max_trailing_below_delta: Option<u32>,
 }
 
 /// Filters of one account over all markets. 0 removes a filter, an absent one is unchanged.

@@ -94,6 +94,10 @@ fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl MarketNames, e
     json.key("q").decimal(order.quantity);
     json.key("p").decimal(order.price);
     json.key("P").decimal(order.stop_price);
+    if order.trailing_delta > 0 {
+        json.key("d").integer(order.trailing_delta);
+        json.key("D").integer(if order.tracking_since == 0 { -1 } else { unit.show(order.tracking_since) });
+    }
     json.key("F").decimal(order.iceberg);
     json.key("g").integer(if order.list == 0 { -1 } else { i128::from(order.list) });
     json.key("C").text(original_id(report));

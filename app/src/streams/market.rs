@@ -1,7 +1,7 @@
 //! This module writes the events of market streams as web-socket-streams.md documents them. It must not compute a statistic.
 
 use exchange_core::{
-    market_data::{AggregateTrade, Candle, Interval, PublicTrade, Statistics},
+    market_data::{AggregateTrade, Candle, PublicTrade, Statistics, ZonedInterval},
     money::{Amount, Price, Time},
 };
 
@@ -77,7 +77,7 @@ pub fn partial_depth(json: &mut Json, sequence: u64, bids: &[PriceLevel], asks: 
     });
 }
 
-pub fn candle(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, interval: Interval, candle: &Candle, closed: bool) {
+pub fn candle(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, interval: ZonedInterval, candle: &Candle, closed: bool) {
     // -1: no trade in it.
     let id = |id: u64| if candle.trades == 0 { -1 } else { i128::from(id) };
     json.object(|json| {
@@ -86,7 +86,7 @@ pub fn candle(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, interval
             json.key("t").integer(unit.show(candle.open_time));
             json.key("T").integer(unit.show(interval.close(candle.open_time)));
             json.key("s").text(symbol);
-            json.key("i").text(interval.text());
+            json.key("i").text(interval.interval().text());
             json.key("f").integer(id(candle.first_trade));
             json.key("L").integer(id(candle.last_trade));
             json.key("o").decimal(candle.open);

@@ -1,11 +1,19 @@
 //! This module reads and writes stream names, such as `btcusdt@depth@100ms`. It must not know who subscribes.
 
-use exchange_core::{State, market_data::Interval, order::MarketId};
+use exchange_core::{
+    State,
+    market_data::{Interval, MINUTE, ZonedInterval},
+    money::Time,
+    order::MarketId,
+};
 
 use crate::engine::feed::Speed;
 
 /// Levels of a partial book.
 const PARTIAL_LEVELS: [u8; 3] = [5, 10, 20];
+
+/// The only time zone of candle streams other than UTC, and its offset.
+const ZONE: (&str, Time) = ("+08:00", 8 * 60 * MINUTE);
 
 /// One stream, without the aliases of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,7 +23,7 @@ pub enum Topic {
     BookTicker(MarketId),
     Depth(MarketId, Speed),
     PartialDepth(MarketId, u8, Speed),
-    Candle(MarketId, Interval),
+    Candle(MarketId, ZonedInterval),
     MiniTicker(MarketId),
     Ticker(MarketId),
     AveragePrice(MarketId),
@@ -33,7 +41,7 @@ pub enum Class {
     Fast = 1,
     /// Every second.
     Slow = 2,
-    /// Every two seconds.
+    /// Every two seconds; those of one second every second.
     Candles = 3,
 }
 
@@ -68,7 +76,13 @@ impl Topic {
             "avgPrice" => Self::AveragePrice(market),
             kind => {
                 if let Some(interval) = kind.strip_prefix("kline_") {
-                    return Interval::from_text(interval).map(|interval| Self::Candle(market, interval)).ok_or(NotAStream);
+                    let (interval, offset) = match interval.split_once('@') {
+                        None => (interval, 0),
+                        Some((interval, zone)) if zone == ZONE.0 => (interval, ZONE.1),
+                        Some(_) => return Err(NotAStream),
+                    };
+                    let interval = Interval::from_text(interval).ok_or(NotAStream)?;
+                    return Ok(Self::Candle(market, ZonedInterval::new(interval, offset)));
                 }
                 let rest = kind.strip_prefix("depth").ok_or(NotAStream)?;
                 let (levels, speed) = match rest.split_once('@') {
@@ -108,6 +122,7 @@ impl Topic {
         match self {
             Self::Trade(_) | Self::AggregateTrade(_) | Self::BookTicker(_) => Class::Live,
             Self::Depth(_, Speed::Fast) | Self::PartialDepth(_, _, Speed::Fast) => Class::Fast,
+            Self::Candle(_, zoned) if matches!(zoned.interval(), Interval::Seconds1) => Class::Slow,
             Self::Candle(..) => Class::Candles,
             _ => Class::Slow,
         }
@@ -147,8 +162,11 @@ mod tests {
             ("btcusdt@depth5", Topic::PartialDepth(0, 5, Speed::Slow)),
             ("btcusdt@depth10@100ms", Topic::PartialDepth(0, 10, Speed::Fast)),
             ("btcusdt@depth20@1000ms", Topic::PartialDepth(0, 20, Speed::Slow)),
-            ("btcusdt@kline_1m", Topic::Candle(0, Interval::Minutes1)),
-            ("btcusdt@kline_1M", Topic::Candle(0, Interval::Month1)),
+            ("btcusdt@kline_1s", Topic::Candle(0, ZonedInterval::utc(Interval::Seconds1))),
+            ("btcusdt@kline_1m", Topic::Candle(0, ZonedInterval::utc(Interval::Minutes1))),
+            ("btcusdt@kline_1M", Topic::Candle(0, ZonedInterval::utc(Interval::Month1))),
+            ("btcusdt@kline_1m@+08:00", Topic::Candle(0, ZonedInterval::utc(Interval::Minutes1))),
+            ("btcusdt@kline_1d@+08:00", Topic::Candle(0, ZonedInterval::new(Interval::Days1, 480 * MINUTE))),
             ("btcusdt@miniTicker", Topic::MiniTicker(0)),
             ("btcusdt@ticker", Topic::Ticker(0)),
             ("btcusdt@avgPrice", Topic::AveragePrice(0)),
@@ -175,7 +193,9 @@ mod tests {
             "btcusdt@depth5@",
             "btcusdt@kline_",
             "btcusdt@kline_7m",
-            "btcusdt@kline_1m@+08:00",
+            "btcusdt@kline_1d@+09:00",
+            "btcusdt@kline_1d@08:00",
+            "btcusdt@kline_1d@",
             "!bookTicker@arr",
             "btcusdt@trade ",
             "btcusdt@@trade",

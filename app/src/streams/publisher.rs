@@ -8,7 +8,7 @@ use std::{
 };
 
 use exchange_core::{
-    market_data::{AggregateTrade, Candle, CandleRange, PublicTrade, Statistics},
+    market_data::{AggregateTrade, Candle, CandleRange, PublicTrade, Statistics, ZonedInterval},
     money::{Amount, Price, Time},
     order::{MarketId, Side},
 };
@@ -33,6 +33,8 @@ use crate::{
     json::{Json, TimeUnit},
 };
 
+/// Candles that may close between two events. More close only after a jump of journal time.
+const CLOSED_MAX: usize = 100;
 /// Events of one kind at one moment.
 const EVENT_SIZE: usize = 320;
 
@@ -403,23 +405,20 @@ fn aggregates(trades: &[(MarketId, PublicTrade)]) -> Vec<(MarketId, AggregateTra
     found
 }
 
-/// The current candle if it changed, after the previous one if that closed.
-fn candles(
-    market: MarketId,
-    interval: exchange_core::market_data::Interval,
-    stream: &mut Stream,
-    committed: &Committed,
-) -> Payloads {
-    let read = |start: Option<Time>, end| committed.market_data.candles(market, interval, &CandleRange { start, end, limit: 1 });
+/// The current candle if it changed, after those that closed since the last event.
+fn candles(market: MarketId, interval: ZonedInterval, stream: &mut Stream, committed: &Committed) -> Payloads {
+    let read = |start: Option<Time>, end, limit| {
+        committed.market_data.zoned_candles(market, interval, &CandleRange { start, end, limit })
+    };
     let mut payloads = Payloads::new();
-    let Some(current) = read(None, None).and_then(|rows| rows.last().copied()) else { return payloads };
+    let Some(current) = read(None, None, 1).and_then(|rows| rows.last().copied()) else { return payloads };
     let before = if let LastEvent::Candle(before) = &stream.memory { Some(*before) } else { None };
     let mut changed = stream.joined || before.is_none();
     if let Some(before) = before {
         if before.open_time < current.open_time {
-            let closed = read(Some(before.open_time), Some(interval.close(before.open_time)));
-            let candle = closed.and_then(|rows| rows.first().copied()).unwrap_or(before);
-            payloads.push(Payload::Candle { candle, closed: true });
+            let closed = read(Some(before.open_time), Some(current.open_time - 1), CLOSED_MAX);
+            let closed = closed.filter(|rows| !rows.is_empty()).unwrap_or_else(|| vec![before]);
+            payloads.extend(closed.into_iter().map(|candle| Payload::Candle { candle, closed: true }));
             changed |= current.trades > 0;
         } else {
             changed |= before != current;

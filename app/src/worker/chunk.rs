@@ -39,7 +39,9 @@ pub struct EventChunk {
     pub accounts: BTreeSet<AccountId>,
     /// The last event set journal time back to this.
     pub time_set_back: Option<Time>,
+    /// By minute.
     candles: BTreeMap<(MarketId, Time), Candle>,
+    seconds: BTreeMap<(MarketId, Time), Candle>,
     balances: FxHashSet<(AccountId, AssetId)>,
     /// Sequences of each account's first and last transfer.
     spans: FxHashMap<AccountId, (u64, u64)>,
@@ -114,7 +116,7 @@ impl EventChunk {
     pub fn candles(&self) -> impl Iterator<Item = CandleRow> {
         let mut longer: BTreeMap<(MarketId, Interval, Time), Candle> = BTreeMap::new();
         for ((market, minute), candle) in &self.candles {
-            for interval in Interval::ALL {
+            for interval in Interval::ALL.iter().filter(|interval| **interval != Interval::Seconds1) {
                 let open_time = interval.open(*minute);
                 longer
                     .entry((*market, *interval, open_time))
@@ -122,7 +124,8 @@ impl EventChunk {
                     .or_insert(Candle { open_time, ..*candle });
             }
         }
-        longer.into_iter().map(|((market, interval, _), candle)| (market, interval, candle))
+        let seconds = self.seconds.iter().map(|((market, _), candle)| (*market, Interval::Seconds1, *candle));
+        longer.into_iter().map(|((market, interval, _), candle)| (market, interval, candle)).chain(seconds)
     }
 
     /// The position of each account's transfers of this chunk in the ledger, by account.
@@ -173,8 +176,10 @@ impl Effects for EventChunk {
 
     fn traded(&mut self, trade: &TradeRecord) {
         self.trades.push(trade);
-        let candle = Candle::of(Interval::Minutes1, &public(trade));
-        self.candles.entry((trade.market, candle.open_time)).and_modify(|minute| minute.append(&candle)).or_insert(candle);
+        for (interval, candles) in [(Interval::Minutes1, &mut self.candles), (Interval::Seconds1, &mut self.seconds)] {
+            let candle = Candle::of(interval, &public(trade));
+            candles.entry((trade.market, candle.open_time)).and_modify(|sum| sum.append(&candle)).or_insert(candle);
+        }
     }
 }
 

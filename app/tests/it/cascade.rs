@@ -43,6 +43,7 @@ fn order(account: AccountId, market: MarketId, side: Side, price: i64, quantity:
         quantity: quantity * SCALE / 100,
         quote_order_quantity: 0,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: ClientId::new(id).unwrap(),
     }
 }

@@ -164,6 +164,7 @@ async fn a_handover_under_load_fails_no_command() {
             quantity: SCALE / 10,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&format!("order-{number}")).unwrap(),
         })
     };

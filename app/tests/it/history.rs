@@ -265,6 +265,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
             quantity: quantity * SCALE / 10,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&format!("{side}-{price}-{round}-{stp}")).unwrap(),
         })
     };
@@ -289,6 +290,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
         stop_price: stop * SCALE,
         time_in_force: gtc,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: ClientId::new(&format!("{name}-{round}")).unwrap(),
     };
     submit(Command::PlaceOco(NewOco {
@@ -327,6 +329,7 @@ async fn many_trades(exchange: &Exchange, one: AccountId, other: AccountId) {
             quantity: SCALE / 20,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&format!("many-{side}-{number}")).unwrap(),
         });
         async move { exchange.app.engine.submit(command, None).await.unwrap() }
@@ -436,14 +439,14 @@ async fn what_an_account_asks_wrongly() {
 /// 1,600 one-minute candles, every other minute, the last of them an hour before `$1`; number n closes at n and counts n trades.
 const OLD_CANDLES: &str = "INSERT INTO candles (market, interval, open_time, open, high, low, close, trades, first_trade, \
     last_trade, volume, quote_volume, taker_volume, taker_quote_volume) SELECT 0, 0, ($1 / 60000000 - 60 - 2 * (1600 - n)) * 60000000, \
-    n, n, n, n, n, 0, 0, n, n, n, n FROM generate_series(1, 1600) AS n";
+    n, n, n, n, n, n, n, n, n, n, n FROM generate_series(1, 1600) AS n";
 
-/// The hours of [`OLD_CANDLES`]; the hour of the journal's trade exists already.
-const OLD_HOURS: &str = "INSERT INTO candles (market, interval, open_time, open, high, low, close, trades, first_trade, \
+/// The candles of a longer interval, of length `$2`, of [`OLD_CANDLES`]; the one of the journal's trade exists already.
+const OLD_SUMS: &str = "INSERT INTO candles (market, interval, open_time, open, high, low, close, trades, first_trade, \
     last_trade, volume, quote_volume, taker_volume, taker_quote_volume) \
-    SELECT 0, 5, open_time / 3600000000 * 3600000000, min(open), max(high), min(low), max(close), sum(trades), min(first_trade), \
+    SELECT 0, $1, open_time / $2 * $2, min(open), max(high), min(low), max(close), sum(trades), min(first_trade), \
     max(last_trade), sum(volume), sum(quote_volume), sum(taker_volume), sum(taker_quote_volume) FROM candles \
-    WHERE interval = 0 AND open_time / 3600000000 < (SELECT max(open_time) / 3600000000 FROM candles WHERE interval = 0) GROUP BY 3";
+    WHERE interval = 0 AND open_time / $2 < (SELECT max(open_time) / $2 FROM candles WHERE interval = 0) GROUP BY 3";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() {
@@ -462,7 +465,9 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
     exchange.app.end().await;
     let mut connection = PgConnection::connect(&database_url).await.unwrap();
     sqlx::query(OLD_CANDLES).bind(traded_at).execute(&mut connection).await.unwrap();
-    sqlx::query(OLD_HOURS).execute(&mut connection).await.unwrap();
+    for (interval, length) in [(3i16, 900_000_000i64), (5, 3_600_000_000)] {
+        sqlx::query(OLD_SUMS).bind(interval).bind(length).execute(&mut connection).await.unwrap();
+    }
 
     let proxy = Proxy::start(server_of(&database_url)).await;
     let app = TestApp::on(proxy.url(&database_url), |_| {}).await;
@@ -496,6 +501,31 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
     // No candle precedes the first.
     let (_, body) = ask("startTime=1&limit=3".to_owned()).await;
     assert_eq!(shown(&body), expected(1, 3));
+
+    // Hours of another time zone: quarters from memory, and minutes of both.
+    let zoned = async |query: String| {
+        let address = format!("{}/api/v3/klines?symbol=BTCUSDT&interval=1h&timeZone=0:10&{query}", app.api);
+        let body: Value = serde_json::from_slice(&app.http.get(address).send().await.unwrap().bytes().await.unwrap()).unwrap();
+        let rows = body.as_array().unwrap_or_else(|| panic!("{body}"));
+        let row = |row: &Value| json!([row[0], row[6], row[1], row[4], row[8]]);
+        rows.iter().map(row).collect::<Vec<Value>>()
+    };
+    let summed = |open: i64, limit: i64| -> Vec<Value> {
+        let hour = |open: i64| {
+            let inside: Vec<i64> = (1..=1_600).filter(|number| (open..open + 3_600_000).contains(&minute(*number))).collect();
+            let price = |number: Option<&i64>| Decimal::from(*number.unwrap()).to_string();
+            json!([open, open + 3_599_999, price(inside.first()), price(inside.last()), inside.iter().sum::<i64>()])
+        };
+        (0..limit).map(|number| hour(open + number * 3_600_000)).collect()
+    };
+    let hour_of = |time: i64| (time + 600_000) / 3_600_000 * 3_600_000 - 600_000;
+    assert_eq!(zoned("startTime=1&limit=6".to_owned()).await, summed(hour_of(minute(1)), 6), "from the first trade on");
+    for (from, limit) in [(35, 3), (400, 30)] {
+        let open = hour_of(minute(from));
+        assert_eq!(zoned(format!("startTime={open}&limit={limit}")).await, summed(open, limit), "from {from}");
+        let end = open + limit * 3_600_000 - 1;
+        assert_eq!(zoned(format!("endTime={end}&limit={limit}")).await, summed(open, limit), "to {from}");
+    }
 
     // A window of two days is in memory; one of three also needs older minutes of the tables.
     let ticker = async |size: &str| {

@@ -58,6 +58,7 @@ mod stream_input;
 mod streams;
 mod takeover;
 mod traces;
+mod trailing;
 mod upgrade;
 mod worker;
 mod ws_api;

@@ -43,6 +43,7 @@ fn order() -> NewOrder {
         quantity: 1,
         quote_order_quantity: 0,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: ClientId::new("x").unwrap(),
     }
 }

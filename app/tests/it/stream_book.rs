@@ -124,6 +124,7 @@ async fn load(exchange: &Exchange, account: AccountId, seed: u64, stop: &AtomicB
                 quantity,
                 quote_order_quantity: 0,
                 iceberg,
+                trailing_delta: 0,
                 client_id: ClientId::new(&format!("{seed}-{number}")).unwrap(),
             })
         };

@@ -170,6 +170,28 @@ async fn a_candle_closes_once_with_its_final_values() {
     assert_eq!(closed["n"], 2);
 }
 
+/// Each second that ends is an event, with trades or without. A day of another zone opens at the midnight of that zone.
+#[tokio::test(flavor = "multi_thread")]
+async fn candles_of_a_second_and_of_a_zone_are_published() {
+    let exchange = Exchange::start().await;
+    trade(&exchange).await;
+    let mut socket = Socket::open(&exchange.app, "/stream?streams=btcusdt@kline_1s/btcusdt@kline_1d@+08:00").await;
+    let day = socket.find(|event| event["stream"] == "btcusdt@kline_1d@+08:00").await["data"]["k"].clone();
+    let rows = exchange.public("/api/v3/klines", "symbol=BTCUSDT&interval=1d&timeZone=8").await.ok();
+    let row = rows.as_array().unwrap().iter().find(|row| row[0] == day["t"]).unwrap().clone();
+    for (index, name) in ["t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q"].into_iter().enumerate() {
+        assert_eq!(day[name], row[index], "{name}");
+    }
+    assert_eq!((day["t"].as_i64().unwrap() + 8 * 3_600_000) % 86_400_000, 0, "{day}");
+    let mut closed = Vec::new();
+    while closed.len() < 4 {
+        let event = socket.find(|event| event["stream"] == "btcusdt@kline_1s" && event["data"]["k"]["x"] == true).await;
+        assert_eq!(event["data"]["k"]["i"], "1s");
+        closed.push(event["data"]["k"]["t"].as_i64().unwrap());
+    }
+    assert!(closed.windows(2).all(|pair| pair[1] == pair[0] + 1_000), "{closed:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_are_added_listed_and_ended() {
     let exchange = Exchange::start().await;
@@ -227,6 +249,7 @@ async fn sweep(exchange: &Exchange, seller: AccountId, buyer: AccountId, stop: &
             quantity,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&id).unwrap(),
         })
     };

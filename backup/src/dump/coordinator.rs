@@ -17,8 +17,8 @@ use crate::{
 
 /// Number of tables in one statement.
 const LOCKED_AT_ONCE: usize = 200;
-/// How often the list of tables is read again because a table was created or dropped in between.
-const LISTINGS: usize = 10;
+/// How often the list of tables is read again because a table was created or dropped in between. A listing takes milliseconds.
+const LISTINGS: usize = 50;
 
 /// Relations `c` in `n` whose rows pg_dump may read: everything in schemas of users, and the configuration tables of extensions,
 /// which can be in `pg_catalog`. The extension creates its other relations.

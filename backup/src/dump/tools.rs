@@ -161,11 +161,8 @@ impl Running {
             Exit::Failed
         };
         let failure = Failure::told(stage, exit, format!("{} failed ({status}): {complaint}", self.name));
-        // Its lock timed out, or its snapshot ended with the exporting session.
-        let passing =
-            ["canceling statement", "lock timeout", "terminating connection", "invalid snapshot", "server closed the connection"];
         let failure = Failure { standby: complaint.contains("conflict with recovery"), ..failure };
-        if passing.iter().any(|text| complaint.contains(text)) { failure.passing() } else { failure }
+        if is_passing(&complaint) { failure.passing() } else { failure }
     }
 }
 
@@ -203,6 +200,30 @@ impl Drop for Running {
     }
 }
 
+/// Whether a retry of the tool may succeed.
+fn is_passing(complaint: &str) -> bool {
+    // Its lock timed out, or its snapshot ended with the exporting session.
+    const LOST: [&str; 5] =
+        ["canceling statement", "lock timeout", "terminating connection", "invalid snapshot", "server closed the connection"];
+    // Another session dropped or changed an object of the snapshot. Views, functions, types and sequences are not locked, and the
+    // server's functions that print definitions read the present catalog.
+    const CHANGED: [&str; 12] = [
+        "cache lookup failed",
+        "could not open relation",
+        "could not find",
+        "does not exist",
+        "is not a sequence",
+        "is not a view",
+        "tuple concurrently",
+        "deadlock detected",
+        "failed sanity check",
+        "appears to be empty",
+        "returned no data",
+        "query returned ",
+    ];
+    LOST.iter().chain(&CHANGED).any(|text| complaint.contains(text))
+}
+
 /// Each warning on one line, with its details. Hints are for users of the tool and are omitted.
 fn warnings(complaint: &str) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
@@ -231,7 +252,27 @@ fn missing(name: &str, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::warnings;
+    use super::{is_passing, warnings};
+
+    /// The texts are those of PostgreSQL 15 to 18.
+    #[test]
+    fn objects_that_changed_during_pg_dump_are_a_reason_to_retry() {
+        for passing in [
+            "pg_dump: error: query failed: ERROR:  cache lookup failed for function 16385",
+            "pg_dump: error: query failed: ERROR:  could not open relation with OID 16390",
+            "pg_dump: error: query failed: ERROR:  relation \"public.s\" does not exist",
+            "pg_dump: error: definition of view \"v\" appears to be empty (length zero)",
+            "pg_dump: error: query to obtain definition of view \"v\" returned no data",
+            "pg_dump: error: query to get data of sequence \"s\" returned 0 rows (expected 1)\nquery returned 0 rows instead of one: SELECT",
+            "pg_dump: error: failed sanity check, parent table with OID 1 of sequence with OID 2 not found",
+            "pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout",
+        ] {
+            assert!(is_passing(passing), "{passing}");
+        }
+        for lasting in ["pg_dump: error: query failed: ERROR:  permission denied for table a", "pg_dump: error: out of memory"] {
+            assert!(!is_passing(lasting), "{lasting}");
+        }
+    }
 
     #[test]
     fn warnings_are_parsed_with_their_details() {

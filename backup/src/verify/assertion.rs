@@ -56,6 +56,12 @@ impl AssertionFile {
             } else if let Some(needs) = comment.and_then(|comment| comment.strip_prefix("needs:")) {
                 let assertion = assertions.last_mut().ok_or("`-- needs:` precedes the first `-- name:`")?;
                 assertion.needs = needs.split(',').map(|name| name.trim().to_owned()).collect();
+                if assertion.needs.iter().any(String::is_empty) {
+                    return Err(format!(
+                        "{:?} has an empty name in `-- needs:`; separate names by single commas",
+                        assertion.name
+                    ));
+                }
             } else if comment.is_none() && !line.trim().is_empty() {
                 let assertion = assertions.last_mut().ok_or("a query precedes the first `-- name:`")?;
                 assertion.query += line;

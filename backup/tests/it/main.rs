@@ -4,6 +4,7 @@
 
 mod agent;
 mod archive;
+mod churn;
 mod client_certificates;
 mod clock_steps;
 mod completeness;

@@ -69,7 +69,7 @@ pub async fn until(session: &mut PgConnection, query: &str) {
 }
 
 /// Number and checksum of a table's rows in a backup.
-async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<(u64, String)> {
+pub async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<(u64, String)> {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
     let opened = restore::open_database(&reader, None).await.unwrap();
     opened.contents.tables.iter().find(|found| found.name == table).map(|table| (table.rows, table.checksum.clone()))

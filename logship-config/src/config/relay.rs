@@ -21,6 +21,10 @@ pub struct RelaySettings {
     /// Bytes of all chunks, arriving or in progress.
     pub memory: usize,
     pub chunks_at_once: usize,
+    /// Open connections, three quarters of them of one address.
+    pub connections: u32,
+    /// Time in which a client sends the head of its next request, or accepts a byte of an answer.
+    pub client_timeout: Duration,
     /// Time that a chunk waits for memory and a place before it is refused.
     pub wait: Duration,
     /// From a chunk's complete arrival to its answer.
@@ -55,6 +59,11 @@ const DEFAULT_MEMORY: usize = 64 << 20;
 /// Each chunk is one request to Elasticsearch. Fluent Bit sends one per pod and second.
 const DEFAULT_CHUNKS_AT_ONCE: usize = 64;
 const HIGHEST_CHUNKS_AT_ONCE: usize = 1024;
+/// Fluent Bit closes an idle connection after 30 s itself: a shorter limit would close connections that it is about to use.
+const DEFAULT_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Each output of Fluent Bit opens a connection per chunk that it sends at once. A connection needs up to 64 KiB of memory.
+const DEFAULT_CONNECTIONS: u32 = 2_048;
+const HIGHEST_CONNECTIONS: u32 = 65_536;
 /// Fluent Bit retries 3 to 31 s after a refusal: a wait of this length costs less.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// The smallest allowed memory holds one arriving body (a quarter) and its plain form twice.
@@ -117,6 +126,18 @@ impl RelaySettings {
                 DEFAULT_CHUNKS_AT_ONCE,
                 1..=HIGHEST_CHUNKS_AT_ONCE,
                 "chunks sent to Elasticsearch concurrently; further chunks wait",
+            ),
+            connections: env.or_within(
+                "LOGSHIP_RELAY_CONNECTIONS",
+                DEFAULT_CONNECTIONS,
+                4..=HIGHEST_CONNECTIONS,
+                "open connections of shippers, three quarters of them from one address; further ones wait or are closed",
+            ),
+            client_timeout: env.duration_within(
+                "LOGSHIP_RELAY_CLIENT_TIMEOUT",
+                DEFAULT_CLIENT_TIMEOUT,
+                super::LIMITS,
+                "time in which a client must send its next head, a body (at most 30s), or accept a byte of its answer",
             ),
             wait: env.duration(
                 "LOGSHIP_RELAY_WAIT",

@@ -3,8 +3,8 @@
 //! requests it again.
 //!
 //! ```text
-//! server ─► inflate ─► ndjson (pure) ─► forwarder ─► Elasticsearch
-//!                                         │  ▲
+//! connections ─► server ─► inflate ─► ndjson (pure) ─► forwarder ─► Elasticsearch
+//!                                                         │  ▲
 //!                    chunk, verdict, dead_letter, backoff (pure)
 //! ```
 //!
@@ -14,6 +14,7 @@
 mod answer;
 mod backoff;
 mod chunk;
+mod connections;
 mod dead_letter;
 mod forwarder;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod server;
 mod streams;
 mod tls;
 mod verdict;
+mod write_limit;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -39,7 +41,9 @@ use crate::{
     metrics::{ClientMetrics, RelayMetrics},
 };
 
-use self::{forwarder::Forwarder, memory::RelayMemory, ndjson::Streams, server::Intake, tls::TlsListener};
+use self::{
+    connections::Connections, forwarder::Forwarder, memory::RelayMemory, ndjson::Streams, server::Intake, tls::MountedTls,
+};
 
 /// Checks the files of the listener.
 ///
@@ -72,6 +76,7 @@ pub async fn run_on(
     metrics.places.set(i64::try_from(settings.chunks_at_once).unwrap_or(i64::MAX));
     metrics.memory_limit.set(i64::try_from(settings.memory).unwrap_or(i64::MAX));
     let memory = RelayMemory::new(settings.memory, settings.chunks_at_once, settings.wait, &metrics.memory);
+    let connections = Connections::new(settings.connections, settings.client_timeout, &metrics);
     let client = Client::new(cluster, Some(ClientMetrics::register(&daemon.metrics)?))?;
     let forwarder = Arc::new(Forwarder { client, dead_letters: settings.dead_letters.clone(), metrics });
     let latch = daemon.health.latch("streams", "not checked yet");
@@ -90,16 +95,15 @@ pub async fn run_on(
         health: daemon.health.clone(),
         token: settings.token,
         body_limit: settings.body_limit,
+        body_timeout: settings.client_timeout.min(server::BODY_TIMEOUT),
         deadline: settings.deadline,
         memory,
-        stop,
+        stop: stop.clone(),
     };
     tracing::info!(address = %listener.local_addr()?, tls = settings.tls.is_some(), "the relay started listening");
     let _part = daemon.shutdown.part("relay");
-    match settings.tls {
-        Some(files) => server::serve(TlsListener::start(listener, files)?, intake).await?,
-        None => server::serve(listener, intake).await?,
-    }
+    let tls = settings.tls.map(MountedTls::read).transpose()?;
+    connections::serve(listener, tls, server::router(intake), connections, stop).await?;
     Ok(())
 }
 
@@ -116,5 +120,8 @@ fn begin_counting(metrics: &RelayMetrics) {
     }
     for reason in ["malformed", "not_create", "unknown_stream", "no_id", "encoding", "parameters"] {
         metrics.refused.with_label_values(&[reason]);
+    }
+    for reason in connections::CLOSED {
+        metrics.closed_connections.with_label_values(&[reason]);
     }
 }

@@ -1,4 +1,4 @@
-//! This module is the listener for shippers.
+//! This module answers shippers.
 //!
 //! | `POST /_bulk` | answer |
 //! |---|---|
@@ -12,7 +12,6 @@
 //! Errors have Elasticsearch's shape: `{"error":{"type","reason"},"status"}`.
 
 use std::{
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,7 +45,7 @@ use super::{
 use crate::metrics::RelayMetrics;
 
 /// A shipper that needs longer for one body has stopped.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limits of bytes and time for reading the body of a refused request before the answer.
 const DRAINED_BYTES: usize = 100 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,21 +60,14 @@ pub struct Intake {
     pub health: Health,
     pub token: Option<Secret>,
     pub body_limit: usize,
+    pub body_timeout: Duration,
     pub deadline: Duration,
     pub memory: RelayMemory,
     pub stop: CancellationToken,
 }
 
-/// Serves until `intake.stop` is cancelled and all pending requests are answered.
-pub async fn serve<L>(listener: L, intake: Intake) -> io::Result<()>
-where
-    L: axum::serve::Listener<Addr: std::fmt::Debug>,
-{
-    let stop = intake.stop.clone();
-    axum::serve(listener, router(intake)).with_graceful_shutdown(stop.cancelled_owned()).await
-}
-
-fn router(intake: Intake) -> Router {
+/// Returns the routes of the listener.
+pub fn router(intake: Intake) -> Router {
     Router::new()
         .route("/_bulk", post(bulk).put(bulk))
         .fallback(async || {
@@ -300,8 +292,8 @@ async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), 
         }
         Ok((bytes.freeze(), charge))
     };
-    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
-        let text = format!("the body did not arrive within {} s; send it again", BODY_TIMEOUT.as_secs());
+    tokio::time::timeout(intake.body_timeout, read).await.unwrap_or_else(|_| {
+        let text = format!("the body did not arrive within {} s; send it again", intake.body_timeout.as_secs());
         Err(Turned::new(StatusCode::REQUEST_TIMEOUT, "broken", text))
     })
 }

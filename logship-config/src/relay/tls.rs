@@ -1,9 +1,7 @@
-//! This module is the listener with TLS, for relays that shippers of other pods or machines reach. Certificates are read
-//! again when they change.
+//! This module has the listener's certificate, for relays that shippers of other pods or machines reach. It is read again when
+//! it changes.
 
 use std::{
-    io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,86 +11,14 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
 
-/// A client that needs longer for its handshake has stopped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Finished handshakes that wait to be served.
-const WAITING: usize = 64;
 /// Interval between checks of the files for changes.
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(5);
-/// Pause after a failed accept, for example because of missing file descriptors.
-const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
-
-/// Accepts connections. Each handshake runs in its own task, so that a slow one does not delay others.
-#[derive(Debug)]
-pub struct TlsListener {
-    address: SocketAddr,
-    shaken: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-}
-
-impl TlsListener {
-    /// # Errors
-    /// Returns an error if the files contain no matching certificate and key.
-    pub fn start(listener: TcpListener, files: TlsFiles) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("reading the address")?;
-        let mounted = MountedTls::read(files)?;
-        let (sender, shaken) = mpsc::channel(WAITING);
-        tokio::spawn(accept(listener, mounted, sender));
-        Ok(Self { address, shaken })
-    }
-}
-
-async fn accept(listener: TcpListener, mut mounted: MountedTls, shaken: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            () = shaken.closed() => return,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    tokio::time::sleep(AFTER_A_FAILURE).await;
-                    continue;
-                }
-            },
-        };
-        let (acceptor, shaken) = (mounted.acceptor(), shaken.clone());
-        tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                // Fails if the listener is ending.
-                Ok(Ok(stream)) => drop(shaken.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake timed out"),
-            }
-        });
-    }
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.shaken.recv().await {
-            Some(accepted) => accepted,
-            // The accepting task ends only after this listener.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
-    }
-}
-
 /// The contents of the files.
-struct MountedTls {
+pub struct MountedTls {
     files: TlsFiles,
     changed: [Option<SystemTime>; 2],
     looked: tokio::time::Instant,
@@ -100,12 +26,15 @@ struct MountedTls {
 }
 
 impl MountedTls {
-    fn read(files: TlsFiles) -> anyhow::Result<Self> {
+    /// # Errors
+    /// Returns an error if the files contain no matching certificate and key.
+    pub fn read(files: TlsFiles) -> anyhow::Result<Self> {
         let (changed, acceptor) = (changed(&files), acceptor(&files)?);
         Ok(Self { files, changed, looked: tokio::time::Instant::now(), acceptor })
     }
 
-    fn acceptor(&mut self) -> TlsAcceptor {
+    /// Returns the present certificate for one connection.
+    pub fn acceptor(&mut self) -> TlsAcceptor {
         if self.looked.elapsed() >= LOOK_AT_FILES_EVERY {
             self.looked = tokio::time::Instant::now();
             let now = changed(&self.files);

@@ -67,11 +67,22 @@ impl SettingsReader {
         self.parse(name, &text)
     }
 
-    /// A comma-separated list. Spaces around the items are ignored, and an absent variable is an empty list.
+    /// A comma-separated list. Spaces around the items are ignored, and an absent variable is an empty list. An empty or repeated
+    /// item is a fault: `a,,b` may lack a name, and `,` must not mean "all".
     pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str, help: &str) -> Vec<T> {
         self.declare(name, Some("empty".into()), help, false);
         let Some(text) = self.text(name) else { return Vec::new() };
-        text.split(',').filter_map(|item| self.parse(name, item.trim())).collect()
+        let items: Vec<&str> = text.split(',').map(str::trim).collect();
+        if items.contains(&"") {
+            let wrong = format!("is {text:?}, which contains an empty item");
+            self.push(name, &wrong, "write items separated by single commas; remove the variable for an empty list");
+            return Vec::new();
+        }
+        if let Some((_, twice)) = items.iter().enumerate().find(|(place, item)| items[..*place].contains(item)) {
+            self.push(name, &format!("contains {twice:?} twice"), "remove one of them");
+            return Vec::new();
+        }
+        items.into_iter().filter_map(|item| self.parse(name, item)).collect()
     }
 
     /// A span of time, written as `250ms`, `3s`, `5m` or `2h`.

@@ -154,6 +154,25 @@ fn secrets_are_never_printed() {
     assert!(shop.token.matches(b"tok") && !shop.token.matches(b"tol") && !shop.token.matches(b"to"));
 }
 
+/// `SHOP_PROXIES=,` is not the empty list, and a forgotten name between two commas is not ignored.
+#[test]
+fn a_list_with_an_empty_or_repeated_item_is_refused() {
+    let read = |text: &str| load("SHOP", [("SHOP_NAMES", text)], |env| env.list::<String>("SHOP_NAMES", "names"));
+    assert_eq!(read(" a , b,c ").unwrap(), ["a", "b", "c"]);
+    for wrong in [",", ",,", " , ", "a,", ",a", "a,,b", "a, ,b"] {
+        let faults = read(wrong).unwrap_err().to_string();
+        assert!(faults.contains("SHOP_NAMES") && faults.contains("which contains an empty item"), "{wrong}: {faults}");
+        assert_eq!(faults.lines().filter(|line| line.contains("SHOP_NAMES")).count(), 1, "{faults}");
+    }
+    for twice in ["a,a", "a, b,a ", "b,a , a"] {
+        let faults = read(twice).unwrap_err().to_string();
+        assert!(faults.contains(r#"SHOP_NAMES contains "a" twice"#), "{twice}: {faults}");
+    }
+    for blank in ["", " "] {
+        assert!(read(blank).unwrap_err().to_string().contains("SHOP_NAMES is empty"), "{blank:?}");
+    }
+}
+
 #[test]
 fn the_reference_lists_every_setting_in_order() {
     let table = reference("SHOP", read);

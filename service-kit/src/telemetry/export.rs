@@ -19,7 +19,7 @@ use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportC
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{SdkTracer, SdkTracerProvider, SpanData},
+    trace::{Config, Sampler, SdkTracer, SdkTracerProvider, ShouldSample, SpanData},
 };
 
 use super::Service;
@@ -27,15 +27,31 @@ use super::Service;
 /// Longest wait at the end of the program for a collector that does not answer.
 pub(super) const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The variable of OpenTelemetry's specification that selects the sampler.
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+
 /// The exporter of a program.
 pub(super) struct Traces {
     provider: SdkTracerProvider,
+    /// Decides before a span is created. `None`: the provider decides afterwards.
+    pub(super) sampled: Option<Box<dyn ShouldSample>>,
     failing: Arc<AtomicBool>,
 }
 
 impl Traces {
     /// `endpoint` is the collector's base address; the path of the signal is added as the specification says.
     pub(super) fn to(service: Service, endpoint: &str) -> Result<Self, ExporterBuildError> {
+        // Only with these, a span has its parent's decision. The others decide by the id of the trace, which a span has after its creation.
+        let by_parent = std::env::var(SAMPLER).map_or(true, |name| name.starts_with("parentbased_"));
+        Self::sampled_by(service, endpoint, by_parent.then(|| Config::default().sampler))
+    }
+
+    /// `None`: the provider's own sampler decides after the creation of a span.
+    pub(super) fn sampled_by(
+        service: Service,
+        endpoint: &str,
+        sampled: Option<Box<dyn ShouldSample>>,
+    ) -> Result<Self, ExporterBuildError> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -47,8 +63,9 @@ impl Traces {
             .build();
         let failing = Arc::new(AtomicBool::new(false));
         let exporter = Reporting { exporter, endpoint: endpoint.to_owned(), failing: Arc::clone(&failing) };
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-        Ok(Self { provider, failing })
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource);
+        let provider = if sampled.is_some() { provider.with_sampler(Sampler::AlwaysOn) } else { provider };
+        Ok(Self { provider: provider.build(), sampled, failing })
     }
 
     pub(super) fn tracer(&self, service: Service) -> SdkTracer {

@@ -36,7 +36,7 @@ pub use settings::{Format, TelemetrySettings};
 use export::Traces;
 use output::LogOutput;
 
-use crate::trace::measured::TracerLayer;
+use crate::trace::{measured::TracerLayer, sampling::SampledFilter};
 
 /// The program's name, version and role, written on every line.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +165,7 @@ fn assemble(
         // Names of source files and threads say little about a request and would be half of each span.
         let layer = tracing_opentelemetry::layer().with_tracer(tracer.clone());
         let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
-        layer.and_then(TracerLayer(tracer))
+        layer.with_filter(traces.sampled.clone().map(SampledFilter)).and_then(TracerLayer(tracer))
     });
     // Boxed, since an optional layer does not receive the dispatch of its subscriber.
     let lines: Box<dyn Layer<_> + Send + Sync> = match output {

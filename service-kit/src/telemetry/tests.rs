@@ -1,6 +1,7 @@
 //! These tests read lines back as a log shipper does: JSON, one object per line.
 
 use std::{
+    collections::HashSet,
     io::{BufRead, BufReader, PipeReader},
     net::TcpListener,
     sync::Arc,
@@ -91,8 +92,9 @@ fn lines_have_the_fields_and_trace_of_their_spans() {
     let (subscriber, _level) =
         assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, Some(Arc::new(LogOutput::to(writer.into()))), None);
     with_default(subscriber, || {
-        let outer = info_span!("outer", http.route = "/buy", customer = 1, late = tracing::field::Empty);
-        crate::trace::continue_from_text(&outer, PARENT);
+        let outer = crate::trace::continue_from_text(PARENT, || {
+            info_span!("outer", http.route = "/buy", customer = 1, late = tracing::field::Empty)
+        });
         outer.record("late", "yes");
         outer.in_scope(|| info_span!("inner", customer = 2).in_scope(|| info!(customer = 3, "one")));
         outer.in_scope(|| info_span!("inner", customer = 2).in_scope(|| info!("two")));
@@ -178,12 +180,16 @@ fn a_value_that_logs_while_it_is_printed_spoils_no_line() {
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-00";
 
 /// Runs `work` with an exporter to `endpoint` and returns the lines logged until everything is exported.
 fn exporting(endpoint: &str, work: impl FnOnce()) -> Vec<Value> {
+    exporting_to(Traces::to(SERVICE, endpoint).unwrap(), work)
+}
+
+fn exporting_to(traces: Traces, work: impl FnOnce()) -> Vec<Value> {
     let (reader, writer) = std::io::pipe().unwrap();
     let output = Some(Arc::new(LogOutput::to(writer.into())));
-    let traces = Traces::to(SERVICE, endpoint).unwrap();
     let (subscriber, level) = assemble(SERVICE, &TelemetrySettings::default(), LogStream::Stdout, output, Some(&traces));
     let dispatch = tracing::Dispatch::new(subscriber);
     tracing::dispatcher::with_default(&dispatch, work);
@@ -200,8 +206,7 @@ async fn receiver() -> TraceReceiver {
 async fn spans_are_exported_under_the_trace_of_the_log_lines() {
     let receiver = receiver().await;
     let lines = exporting(&receiver.endpoint, || {
-        let span = info_span!("request");
-        crate::trace::continue_from_text(&span, PARENT);
+        let span = crate::trace::continue_from_text(PARENT, || info_span!("request"));
         span.in_scope(|| info!("{}", crate::trace::traceparent().unwrap()));
     });
     let line = &lines[0];
@@ -211,6 +216,36 @@ async fn spans_are_exported_under_the_trace_of_the_log_lines() {
     assert_eq!((trace.len(), &line["span.id"]), (1, &trace[0].span_id.as_str().into()), "{:?}", receiver.faults());
     assert_eq!((trace[0].parent_id.as_str(), trace[0].service.as_str()), ("b7ad6b7169203331", "shop"));
     assert_eq!(trace[0].events.len(), 1);
+}
+
+/// The first span of a trace decides: a span below one that is not exported must not begin a trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_of_the_traces_are_exported_whole() {
+    use opentelemetry_sdk::trace::Sampler;
+    // Few enough for their lines to fit into a pipe, which is read at the end.
+    const TRACES: usize = 100;
+    let receiver = receiver().await;
+    let half = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.5)));
+    let lines = exporting_to(Traces::sampled_by(SERVICE, &receiver.endpoint, Some(half.into())).unwrap(), || {
+        for _ in 0..TRACES {
+            info_span!("first").in_scope(|| info_span!("second").in_scope(|| info!("at work")));
+        }
+        crate::trace::continue_from_text(PARENT, || info_span!("first")).in_scope(|| info_span!("second").in_scope(|| ()));
+        crate::trace::continue_from_text(UNSAMPLED, || info_span!("first")).in_scope(|| info!("not exported"));
+    });
+    assert_eq!(receiver.faults(), Vec::<String>::new());
+    let spans = receiver.spans();
+    let (first, second): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span.name == "first");
+    assert!((TRACES / 4..TRACES * 3 / 4).contains(&first.len()), "{} of {TRACES}", first.len());
+    assert_eq!(first.len(), second.len());
+    for span in second {
+        let parent = first.iter().find(|first| first.trace_id == span.trace_id).unwrap();
+        assert_eq!(span.parent_id, parent.span_id);
+    }
+    assert_eq!(receiver.trace(TRACE_ID).len(), 2, "the sender of the parent decides");
+    let traces: HashSet<_> = lines.iter().map(|line| line["trace.id"].as_str().unwrap()).collect();
+    assert_eq!(traces.len(), TRACES + 1, "every line has its trace, exported or not");
+    assert!(traces.contains(&UNSAMPLED[3..35]));
 }
 
 /// The receiver refuses spans that break OpenTelemetry's conventions for HTTP servers.
@@ -261,15 +296,16 @@ async fn a_measured_step_is_a_child_with_links() {
     exporting(&receiver.endpoint, || {
         let ended = Instant::now();
         let begun = ended.checked_sub(Duration::from_millis(7)).unwrap();
-        let first = info_span!("first");
-        crate::trace::continue_from_text(&first, PARENT);
+        let first = crate::trace::continue_from_text(PARENT, || info_span!("first"));
         let second = info_span!("second").in_scope(|| Sampled::current().unwrap());
         let parent = Sampled::of(&first).unwrap();
         let step = parent.step("commit", begun, ended).attribute("commands", 2);
         step.links([&second]).export().unwrap();
-        let unsampled = info_span!("unsampled");
-        crate::trace::continue_from_text(&unsampled, "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-00");
+        let unsampled = crate::trace::continue_from_text(UNSAMPLED, || info_span!("unsampled"));
         assert_eq!(unsampled.in_scope(Sampled::current), None);
+        assert_eq!(unsampled.in_scope(|| info_span!("below").in_scope(Sampled::current)), None);
+        let adopted = unsampled.in_scope(|| parent.child(|| info_span!("adopted")));
+        assert!(Sampled::of(&adopted).is_some(), "the named parent decides, not the current span");
     });
     assert_eq!(receiver.faults(), Vec::<String>::new());
     let spans = receiver.trace(TRACE_ID);
@@ -279,7 +315,8 @@ async fn a_measured_step_is_a_child_with_links() {
     assert!((6_900_000..7_100_000).contains(&(commit.ended - commit.begun)), "{commit:?}");
     let second = receiver.spans().into_iter().find(|span| span.name == "second").unwrap();
     assert_eq!((commit.links.len(), &commit.links[0].span_id), (1, &second.span_id));
-    assert_eq!(receiver.spans().len(), 3, "a trace that is not sampled is not exported");
+    assert_eq!(named("adopted").parent_id, first.span_id);
+    assert_eq!(receiver.spans().len(), 4, "a trace that is not sampled is not exported");
 }
 
 const DEADLINE: Duration = Duration::from_secs(30);

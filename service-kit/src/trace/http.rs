@@ -36,7 +36,7 @@ impl fmt::Display for Name<'_> {
 /// At the highest level, so that every failure has its trace at any log level.
 pub fn server_span<Body>(request: &axum::http::Request<Body>, route: Option<&str>) -> Span {
     let method = known(request.method());
-    let span = match route {
+    let span = continue_from(request.headers(), || match route {
         Some(route) => error_span!(
             "request",
             otel.name = %Name(method, route),
@@ -45,8 +45,7 @@ pub fn server_span<Body>(request: &axum::http::Request<Body>, route: Option<&str
             http.route = route
         ),
         None => error_span!("request", otel.name = method, otel.kind = "server", http.request.method = method),
-    };
-    continue_from(&span, request.headers());
+    });
     if Sampled::of(&span).is_some() {
         let shown = route.filter(|route| route.contains(SECRET_PARAMETER)).unwrap_or_else(|| request.uri().path());
         span.set_attribute("url.path", shown.to_owned());

@@ -14,6 +14,8 @@ use tracing::{Dispatch, Span, Subscriber, dispatcher, span::Id};
 use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 use tracing_subscriber::Layer;
 
+use super::sampling;
+
 /// Most links of one span: the limit of OpenTelemetry's specification.
 pub const LINKS_MAX: usize = 128;
 
@@ -48,10 +50,12 @@ impl Sampled {
         MeasuredStep { parent: self, name, begun, ended, attributes: Vec::new(), links: Vec::new() }
     }
 
-    /// Makes `span` a child of this one. Call it before anything happens inside the span.
-    pub fn adopt(&self, span: &Span) {
+    /// Creates a child of this span.
+    pub fn child(&self, create: impl FnOnce() -> Span) -> Span {
+        let span = sampling::below(self.0.clone(), create);
         // Fails only without an exporter; then this value does not exist.
         let _ = span.set_parent(Context::new().with_remote_span_context(self.0.clone()));
+        span
     }
 
     /// Links from `span` to this one.

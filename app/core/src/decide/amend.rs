@@ -73,6 +73,7 @@ impl Decision<'_> {
         let price = match order.kind {
             // Pending: it has no price, and its value is checked once more when it is placed.
             OrderType::Market => self.state.average(order.market, self.time),
+            _ if order.has_no_price() => self.state.average(order.market, self.time),
             _ if as_market => Some(order.stop_price),
             _ => Some(order.price),
         };
@@ -97,6 +98,7 @@ fn need(order: &Order, quantity: Quantity) -> Amount {
     let remaining = quantity - order.executed - order.prevented;
     match order.side {
         Side::Sell => Amount::from(remaining),
+        Side::Buy if order.has_no_price() => order.hold * Amount::from(remaining) / Amount::from(order.remaining()),
         Side::Buy => notional(if order.kind.has_price() { order.price } else { order.stop_price }, remaining),
     }
 }

@@ -6,7 +6,7 @@ use super::admin::invalid;
 use super::place::refuse;
 use crate::command::{NewOrder, Operator, Outcome};
 use crate::event::{Event, LIMITS_LEVEL};
-use crate::limits::{ExchangeLimits, ICEBERG_PARTS, ICEBERG_PARTS_MAX, MarketLimits};
+use crate::limits::{ExchangeLimits, ICEBERG_PARTS, ICEBERG_PARTS_MAX, MarketLimits, TRAILING_DELTA_MAX};
 use crate::market::Market;
 use crate::money::{Amount, Decimal};
 use crate::order::{AccountId, MarketId, Side};
@@ -74,6 +74,13 @@ impl Decision<'_> {
                 Decimal(limits.max_position.into()),
                 Decimal(least.into())
             )));
+        }
+        for (name, above) in [("trailingAboveDelta", true), ("trailingBelowDelta", false)] {
+            let [low, high] = limits.trailing(above);
+            if low > high || high > TRAILING_DELTA_MAX {
+                let bounds = format!("from 1 to {TRAILING_DELTA_MAX} basis points, the minimum not above the maximum");
+                return Err(invalid(format!("{name} must be {bounds}; sent: {low} to {high}")));
+            }
         }
         let text = format!("set limits of {symbol}: {}", limits.listed());
         Ok(self.act(operator, &text, Event::MarketLimitsSet { market, limits }))

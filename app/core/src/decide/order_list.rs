@@ -25,6 +25,7 @@ impl Decision<'_> {
             quantity: new.quantity,
             quote_order_quantity: 0,
             iceberg: leg.iceberg,
+            trailing_delta: leg.trailing_delta,
             client_id: leg.client_id,
         };
         let (above, below) = (order(&new.above), order(&new.below));
@@ -65,6 +66,10 @@ const fn is_stop(kind: OrderType) -> bool {
     matches!(kind, OrderType::StopLoss | OrderType::StopLossLimit)
 }
 
+const fn no_stop(leg: &NewOrder) -> bool {
+    leg.trailing_delta > 0 && leg.stop_price == 0
+}
+
 /// The upper order must be above the last price and the lower one below it.
 pub(super) fn check_pair(above: &NewOrder, below: &NewOrder, last: Option<Price>) -> Result<(), Refusal> {
     // The last price bounds a limit leg by its price and a waiting leg by its stop price; TAKE_PROFIT_LIMIT by both.
@@ -73,8 +78,11 @@ pub(super) fn check_pair(above: &NewOrder, below: &NewOrder, last: Option<Price>
         OrderType::TakeProfitLimit => (leg.price.min(leg.stop_price), leg.price.max(leg.stop_price)),
         _ => (leg.stop_price, leg.stop_price),
     };
+    // A trailing leg without a stop price has no bound: it follows the price.
     let (high, low) = (bounds(above).0, bounds(below).1);
-    let ordered = high > low && last.is_none_or(|last| high > last && last > low);
+    let (free_above, free_below) = (no_stop(above), no_stop(below));
+    let apart = free_above || free_below || high > low;
+    let ordered = apart && last.is_none_or(|last| (free_above || high > last) && (free_below || last > low));
     let limit_leg_side = match above.side {
         Side::Buy => below.kind,
         Side::Sell => above.kind,

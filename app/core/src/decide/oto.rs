@@ -64,7 +64,12 @@ impl Decision<'_> {
 
     fn emit_pending(&mut self, new: &NewOrder, list: OrderListId) -> Slot {
         let placed = self.placed(new, Terms::open(new.quantity), list);
-        self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending: true, iceberg: new.iceberg })));
+        self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder {
+            placed,
+            pending: true,
+            iceberg: new.iceberg,
+            trailing_delta: new.trailing_delta,
+        })));
         self.state.orders.recent()
     }
 
@@ -161,6 +166,7 @@ fn as_new(order: &Order) -> NewOrder {
         quantity: order.quantity,
         quote_order_quantity: 0,
         iceberg: order.iceberg,
+        trailing_delta: order.trailing_delta,
         client_id: order.client_id,
     }
 }

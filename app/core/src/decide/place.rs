@@ -4,7 +4,7 @@
 use super::matching::{End, Enough, MatchingTaker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
-use crate::event::{DECREMENT_LEVEL, Event, ExtendedOrder, ICEBERG_LEVEL, OrderPlaced};
+use crate::event::{DECREMENT_LEVEL, Event, ExtendedOrder, ICEBERG_LEVEL, OrderPlaced, TRAILING_LEVEL};
 use crate::market::{Filters, Market, MarketStatus};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
 use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
@@ -51,6 +51,9 @@ impl State {
         if new.iceberg > 0 && self.feature_level < ICEBERG_LEVEL {
             return Err(Refusal::IcebergNotSupported);
         }
+        if new.trailing_delta > 0 && self.feature_level < TRAILING_LEVEL {
+            return Err(Refusal::TrailingNotSupported);
+        }
         self.check_filters(new, market, account, count, time)?;
         if self.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
             return Err(Refusal::DuplicateClientOrderId);
@@ -91,7 +94,8 @@ impl State {
 
         let price_fault = |price: Price| off_grid(price, filters.min_price, filters.max_price, filters.tick_size);
         refuse(new.kind.has_price() && price_fault(new.price), Filter::Price)?;
-        refuse(new.kind.is_algo() && price_fault(new.stop_price), Filter::Price)?;
+        let without_stop = new.trailing_delta > 0 && new.stop_price == 0;
+        refuse(new.kind.is_algo() && !without_stop && price_fault(new.stop_price), Filter::Price)?;
         if new.quote_order_quantity == 0 {
             check_lot(filters, new.quantity, as_market)?;
         }
@@ -111,13 +115,17 @@ impl State {
         let value = match new.kind {
             OrderType::Market if new.quote_order_quantity > 0 => Some(new.quote_order_quantity),
             OrderType::Market => average.map(|average| notional(average, new.quantity)),
+            OrderType::StopLoss | OrderType::TakeProfit if without_stop => average.map(|average| notional(average, new.quantity)),
             OrderType::StopLoss | OrderType::TakeProfit => Some(notional(new.stop_price, new.quantity)),
             _ => Some(notional(new.price, new.quantity)),
         };
         if let Some(value) = value {
             check_value(filters, value, as_market)?;
         }
-        if new.iceberg > 0 { check_iceberg(new, market) } else { Ok(()) }
+        if new.iceberg > 0 {
+            check_iceberg(new, market)?;
+        }
+        if new.trailing_delta > 0 { check_trailing(new, market) } else { Ok(()) }
     }
 
     pub(super) fn average(&self, market: MarketId, time: Time) -> Option<Price> {
@@ -161,6 +169,15 @@ fn check_iceberg(new: &NewOrder, market: &Market) -> Result<(), Refusal> {
     // Ceiling of quantity / iceberg.
     let parts = (quantity - 1) / iceberg + 1;
     refuse(parts > i64::from(market.limits.parts()), Filter::IcebergParts)
+}
+
+/// TRAILING_DELTA.
+fn check_trailing(new: &NewOrder, market: &Market) -> Result<(), Refusal> {
+    if !new.kind.is_algo() {
+        return Err(Refusal::UnsupportedCombination);
+    }
+    let [low, high] = market.limits.trailing(new.kind.triggers_above(new.side));
+    refuse(new.trailing_delta < low || new.trailing_delta > high, Filter::TrailingDelta)
 }
 
 /// NOTIONAL.
@@ -215,10 +232,12 @@ impl Decision<'_> {
             OrderType::StopLoss | OrderType::StopLossLimit | OrderType::TakeProfit | OrderType::TakeProfitLimit => {
                 let last = entry.book.last_price;
                 let reached = if new.kind.triggers_above(new.side) { new.stop_price <= last } else { new.stop_price >= last };
-                if last > 0 && reached {
+                if last > 0 && reached && new.stop_price > 0 {
                     return Err(Refusal::WouldTriggerImmediately);
                 }
-                terms.hold = by_price(if new.kind.has_price() { new.price } else { new.stop_price });
+                // Without any price: for the last one. The rest of its need is locked when it triggers.
+                let stop = if new.stop_price > 0 { new.stop_price } else { last };
+                terms.hold = by_price(if new.kind.has_price() { new.price } else { stop });
             }
             OrderType::Market => {
                 let by_quote = new.quote_order_quantity > 0;
@@ -303,8 +322,10 @@ impl Decision<'_> {
     /// Places the order and returns its state.
     pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) -> Slot {
         let placed = self.placed(new, terms, list);
-        if new.iceberg > 0 {
-            self.emit(Event::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending: false, iceberg: new.iceberg })));
+        let NewOrder { iceberg, trailing_delta, .. } = *new;
+        if iceberg > 0 || trailing_delta > 0 {
+            let extended = ExtendedOrder { placed, pending: false, iceberg, trailing_delta };
+            self.emit(Event::ExtendedOrderPlaced(Box::new(extended)));
         } else {
             self.emit(Event::OrderPlaced(placed));
         }

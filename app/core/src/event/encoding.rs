@@ -12,7 +12,10 @@ use crate::market::{Commission, Filters, MarketStatus};
 use crate::order::{ExpiryReason, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::protection::{Breaker, CancelScope, PriceRange};
 
-use super::{CommandExecuted, Event, ExtendedOrder, FEATURE_LEVEL, MatchDecremented, MatchPrevented, OrderPlaced, Trade};
+use super::{
+    CommandExecuted, Event, ExtendedOrder, FEATURE_LEVEL, ICEBERG_LEVEL, LIMITS_LEVEL, MatchDecremented, MatchPrevented,
+    OrderPlaced, TRAILING_LEVEL, Trade,
+};
 
 mod kind {
     pub const CLOCK: u8 = 1;
@@ -54,6 +57,8 @@ mod kind {
     /// From feature level 6 on: as 46 and 47, with the filters of that level.
     pub const MARKET_LIMITS_OF_LEVEL_6_SET: u8 = 48;
     pub const EXCHANGE_LIMITS_OF_LEVEL_6_SET: u8 = 49;
+    /// From feature level 7 on: as 48, with the filter of that level.
+    pub const MARKET_LIMITS_OF_LEVEL_7_SET: u8 = 50;
 }
 
 /// Bits of an extended order.
@@ -61,7 +66,13 @@ mod extended {
     pub const PENDING: u8 = 1;
     /// From feature level 6 on. The quantity follows the order.
     pub const ICEBERG: u8 = 2;
-    pub const ALL: u8 = PENDING | ICEBERG;
+    /// From feature level 7 on. The delta is last.
+    pub const TRAILING: u8 = 4;
+    pub const ALL: u8 = PENDING | ICEBERG | TRAILING;
+}
+
+fn market_limits(level: u32, r: &mut ByteDecoder<'_>) -> Result<Event, DecodeError> {
+    Ok(Event::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(level, r)? })
 }
 
 impl Event {
@@ -127,10 +138,14 @@ impl Event {
             Self::ExtendedOrderPlaced(e) => {
                 w.u8(kind::EXTENDED_ORDER_PLACED);
                 let pending = if e.pending { extended::PENDING } else { 0 };
-                w.u8(pending | if e.iceberg > 0 { extended::ICEBERG } else { 0 });
+                let iceberg = if e.iceberg > 0 { extended::ICEBERG } else { 0 };
+                w.u8(pending | iceberg | if e.trailing_delta > 0 { extended::TRAILING } else { 0 });
                 e.placed.encode_fields(w);
                 if e.iceberg > 0 {
                     w.i64(e.iceberg);
+                }
+                if e.trailing_delta > 0 {
+                    w.u64(e.trailing_delta.into());
                 }
             }
             Self::OtoPlaced { list, account, market, client_id } => {
@@ -147,15 +162,20 @@ impl Event {
                 w.bool(*rests);
             }
             Self::MarketLimitsSet { market, limits } => {
-                let newest = limits.level() == 6;
-                w.u8(if newest { kind::MARKET_LIMITS_OF_LEVEL_6_SET } else { kind::MARKET_LIMITS_SET });
+                let level = limits.level();
+                w.u8(match level {
+                    ..=LIMITS_LEVEL => kind::MARKET_LIMITS_SET,
+                    ICEBERG_LEVEL => kind::MARKET_LIMITS_OF_LEVEL_6_SET,
+                    _ => kind::MARKET_LIMITS_OF_LEVEL_7_SET,
+                });
                 w.u64((*market).into());
-                limits.encode(newest, w);
+                limits.encode(level, w);
             }
             Self::ExchangeLimitsSet(limits) => {
-                let newest = limits.level() == 6;
-                w.u8(if newest { kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET } else { kind::EXCHANGE_LIMITS_SET });
-                limits.encode(newest, w);
+                let level = limits.level();
+                let newer = level >= ICEBERG_LEVEL;
+                w.u8(if newer { kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET } else { kind::EXCHANGE_LIMITS_SET });
+                limits.encode(level, w);
             }
             Self::OperatorActed { actor, reason, action } => {
                 w.u8(kind::OPERATOR_ACTED);
@@ -379,16 +399,16 @@ impl Event {
                 let pending = bits & extended::PENDING != 0;
                 let placed = OrderPlaced::decode_fields(r)?;
                 let iceberg = if bits & extended::ICEBERG != 0 { r.i64()? } else { 0 };
-                Self::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending, iceberg }))
+                let trailing_delta = if bits & extended::TRAILING != 0 { r.u32()? } else { 0 };
+                Self::ExtendedOrderPlaced(Box::new(ExtendedOrder { placed, pending, iceberg, trailing_delta }))
             }
             kind::OTO_PLACED => Self::OtoPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? },
             kind::PENDING_ACTIVATED => Self::PendingActivated { order: r.u64()?, hold: r.amount()?, rests: r.bool()? },
-            kind::MARKET_LIMITS_SET | kind::MARKET_LIMITS_OF_LEVEL_6_SET => {
-                let newest = kind == kind::MARKET_LIMITS_OF_LEVEL_6_SET;
-                Self::MarketLimitsSet { market: r.u16()?, limits: MarketLimits::decode(newest, r)? }
-            }
-            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(false, r)?),
-            kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(true, r)?),
+            kind::MARKET_LIMITS_SET => market_limits(LIMITS_LEVEL, r)?,
+            kind::MARKET_LIMITS_OF_LEVEL_6_SET => market_limits(ICEBERG_LEVEL, r)?,
+            kind::MARKET_LIMITS_OF_LEVEL_7_SET => market_limits(TRAILING_LEVEL, r)?,
+            kind::EXCHANGE_LIMITS_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(LIMITS_LEVEL, r)?),
+            kind::EXCHANGE_LIMITS_OF_LEVEL_6_SET => Self::ExchangeLimitsSet(ExchangeLimits::decode(ICEBERG_LEVEL, r)?),
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

@@ -26,7 +26,7 @@ impl State {
     /// A pending order leaves the queue.
     #[inline(never)]
     pub(super) fn activated(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
-        let Order { id, account, market, kind, side, stop_price, .. } = *self.orders.get(slot);
+        let Order { account, market, kind, .. } = *self.orders.get(slot);
         book(&mut self.markets, market, self.sequence).stop_waiting(&mut self.orders, slot);
         self.note_work(market);
         let order = self.orders.get_mut(slot);
@@ -41,7 +41,7 @@ impl State {
         self.transfer(asset, hold, (account, Free), (account, Locked), effects);
         let book = book(&mut self.markets, market, self.sequence);
         if kind.is_algo() {
-            book.waiting_mut(kind, side).insert(stop_price, id, slot);
+            book.start_waiting(&mut self.orders, slot, self.sequence, self.now);
         } else if rests {
             book.rest(&mut self.orders, slot);
         }

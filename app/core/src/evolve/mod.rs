@@ -7,13 +7,13 @@
 mod lists;
 
 use crate::book::Book;
-use crate::command::AccountRights;
+use crate::command::{AccountRights, Extras};
 use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::limits::MarketLimits;
 use crate::market::{Asset, Market, MarketStatus};
-use crate::money::{Amount, Quantity, Time, notional};
+use crate::money::{Amount, Price, Quantity, Time, notional};
 use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::Slot;
@@ -36,8 +36,11 @@ impl State {
         self.sequence += 1;
         match event {
             Event::Clock(time) => self.now = *time,
-            Event::OrderPlaced(placed) => self.order_placed(placed, false, 0, effects),
-            Event::ExtendedOrderPlaced(order) => self.order_placed(&order.placed, order.pending, order.iceberg, effects),
+            Event::OrderPlaced(placed) => self.order_placed(placed, false, Extras::default(), effects),
+            Event::ExtendedOrderPlaced(order) => {
+                let extras = Extras { iceberg: order.iceberg, trailing_delta: order.trailing_delta };
+                self.order_placed(&order.placed, order.pending, extras, effects);
+            }
             Event::Trade(trade) => self.traded(trade, effects),
             Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
             Event::MatchDecremented(e) => {
@@ -216,7 +219,7 @@ impl State {
     }
 
     #[inline(never)]
-    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, iceberg: Quantity, effects: &mut impl Effects) {
+    fn order_placed(&mut self, e: &OrderPlaced, pending: bool, extras: Extras, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
         let waits = e.kind.is_algo() || pending;
         let order = Order {
@@ -237,8 +240,10 @@ impl State {
             prevented: 0,
             prevented_match: 0,
             quote_order_quantity: e.quote_order_quantity,
-            iceberg,
+            iceberg: extras.iceberg,
             shown: 0,
+            trailing_delta: extras.trailing_delta,
+            tracking_since: 0,
             executed_quote: 0,
             hold: e.hold,
             list: e.list,
@@ -263,7 +268,7 @@ impl State {
                 if pending {
                     entry.book.pending.insert(e.order, slot);
                 } else {
-                    entry.book.waiting_mut(e.kind, e.side).insert(e.stop_price, e.order, slot);
+                    entry.book.start_waiting(&mut self.orders, slot, self.sequence, self.now);
                 }
             }
         } else if e.rests {
@@ -449,6 +454,20 @@ impl State {
             } else {
                 effects.order_changed(order);
             }
+        }
+        if !self.markets[usize::from(e.market)].book.trailing.is_empty() {
+            self.track(e.market, e.price, effects);
+        }
+    }
+
+    /// Trailing stop orders whose stop price a trade reached begin to track the price.
+    #[cold]
+    #[inline(never)]
+    fn track(&mut self, market: MarketId, price: Price, effects: &mut impl Effects) {
+        let began = book(&mut self.markets, market, self.sequence).trailing.traded(price, self.sequence, &self.orders);
+        for slot in began {
+            self.orders.get_mut(slot).tracking_since = self.now;
+            effects.order_changed(self.orders.get(slot));
         }
     }
 

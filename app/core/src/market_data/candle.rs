@@ -76,3 +76,14 @@ impl Candle {
         self.last_trade = later.last_trade;
     }
 }
+
+/// The sum of consecutive candles, as one that opens at `open_time`.
+pub fn sum_of(open_time: Time, stretches: impl Iterator<Item = Candle>) -> Option<Candle> {
+    stretches.fold(None, |sum: Option<Candle>, stretch| match sum {
+        Some(mut sum) => {
+            sum.append(&stretch);
+            Some(sum)
+        }
+        None => Some(Candle { open_time, ..stretch }),
+    })
+}

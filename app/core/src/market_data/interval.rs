@@ -3,6 +3,8 @@
 use crate::money::Time;
 use crate::order::field_values;
 
+/// One second of journal time.
+pub const SECOND: Time = 1_000_000;
 /// One minute of journal time.
 pub const MINUTE: Time = 60_000_000;
 /// One day of journal time.
@@ -29,6 +31,8 @@ field_values! {
         Week1 = 13 "1w",
         /// From the first of the month.
         Month1 = 14 "1M",
+        /// From single trades; every other interval is a sum of minutes.
+        Seconds1 = 15 "1s",
     }
 }
 
@@ -37,8 +41,9 @@ const MONDAY_BEFORE_EPOCH: i64 = 3;
 
 impl Interval {
     /// Length in microseconds; `None` for the month, whose length varies.
-    const fn length(self) -> Option<Time> {
+    pub(super) const fn length(self) -> Option<Time> {
         Some(match self {
+            Self::Seconds1 => SECOND,
             Self::Minutes1 => MINUTE,
             Self::Minutes3 => 3 * MINUTE,
             Self::Minutes5 => 5 * MINUTE,
@@ -163,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn openings_tile_time(time in -4_000_000_000_000_000i64..8_000_000_000_000_000, code in 0u8..15, count in 0i64..50) {
+        fn openings_tile_time(time in -4_000_000_000_000_000i64..8_000_000_000_000_000, code in 0u8..16, count in 0i64..50) {
             let interval = Interval::from_code(code).unwrap_or(Interval::Month1);
             let open = interval.open(time);
             prop_assert!(open <= time && time <= interval.close(open));

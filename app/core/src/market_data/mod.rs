@@ -3,7 +3,7 @@
 //! - Time comes from the trades and from [`MarketData::advance`].
 //! - No decision may depend on this data, and none of it is a balance.
 //! - A minute's trades are collected in one candle and added to the longer intervals at the end of the minute, so the cost of a
-//!   trade does not depend on the number of intervals.
+//!   trade does not depend on the number of intervals. A trade is added to its second at once.
 
 mod candle;
 mod interval;
@@ -13,13 +13,16 @@ mod statistics;
 mod trades;
 #[cfg(test)]
 mod twin;
+mod zone;
+mod zoned;
 
-pub use candle::Candle;
-pub use interval::{DAY, Interval, MINUTE};
+pub use candle::{Candle, sum_of};
+pub use interval::{DAY, Interval, MINUTE, SECOND};
 pub use series::{CandleRange, Grid, Series};
 pub use set_back::finer;
 pub use statistics::{Statistics, WINDOW, window_start};
 pub use trades::{AggregateTrade, PublicTrade};
+pub use zone::{Stretch, ZonedInterval};
 
 use crate::money::Time;
 use crate::order::MarketId;
@@ -31,6 +34,9 @@ pub const RECENT_TRADES: usize = 1000;
 pub const CANDLES: usize = 1000;
 /// One-minute candles held: the statistics' whole window, and one before it.
 pub const MINUTE_CANDLES: usize = 1500;
+
+/// One-second candles are stored for this time; every other candle for ever.
+pub const SECONDS_RETENTION: Time = DAY;
 
 /// Number of candles held per interval.
 pub const fn candle_capacity(interval: Interval) -> usize {
@@ -85,14 +91,14 @@ impl MarketData {
     /// The requested candles of a market, including empty ones; `None` if older ones are needed than are held.
     pub fn candles(&self, market: MarketId, interval: Interval, range: &CandleRange) -> Option<Vec<Candle>> {
         match self.market(market) {
-            Some(history) => history.series(interval).range(history.pending.as_ref(), range, self.now),
+            Some(history) => history.series(interval).range(history.pending_of(interval), range, self.now),
             None => Some(Vec::new()),
         }
     }
 
     /// Every held candle with trades of a market, including the current one; rising.
     pub fn stored_candles(&self, market: MarketId, interval: Interval) -> Vec<Candle> {
-        self.market(market).map_or_else(Vec::new, |history| history.series(interval).with(history.pending.as_ref(), 0))
+        self.market(market).map_or_else(Vec::new, |history| history.series(interval).with(history.pending_of(interval), 0))
     }
 
     /// The last 24 hours of a market.
@@ -199,6 +205,14 @@ impl MarketHistory {
         &self.series[interval as usize]
     }
 
+    /// What a series of the interval does not contain yet.
+    const fn pending_of(&self, interval: Interval) -> Option<&Candle> {
+        match interval {
+            Interval::Seconds1 => None,
+            _ => self.pending.as_ref(),
+        }
+    }
+
     fn record(&mut self, trade: &PublicTrade) {
         self.trades.push_back(*trade);
         if self.trades.len() > RECENT_TRADES {
@@ -212,6 +226,7 @@ impl MarketHistory {
                 self.older_aggregates = true;
             }
         }
+        self.series[Interval::Seconds1 as usize].append(&Candle::of(Interval::Seconds1, trade));
         let single = Candle::of(Interval::Minutes1, trade);
         match &mut self.pending {
             Some(pending) => pending.append(&single),
@@ -219,12 +234,16 @@ impl MarketHistory {
         }
     }
 
+    fn append_minute(&mut self, minute: &Candle) {
+        for series in self.series.iter_mut().filter(|series| series.interval() != Interval::Seconds1) {
+            series.append(minute);
+        }
+    }
+
     /// Ends a minute: its trades are added to every series, and the window moves.
     fn roll(&mut self, now: Time) {
         if let Some(minute) = self.pending.take() {
-            for series in &mut self.series {
-                series.append(&minute);
-            }
+            self.append_minute(&minute);
         }
         let start = window_start(now);
         self.window = None;

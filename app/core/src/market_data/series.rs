@@ -1,7 +1,7 @@
 //! This module holds the candles of one interval, newest last, bounded. It stores only intervals with trades; reads create the
 //! empty ones.
 
-use super::{Candle, Interval};
+use super::{Candle, Interval, ZonedInterval, sum_of};
 use crate::money::Time;
 use std::collections::VecDeque;
 
@@ -29,6 +29,10 @@ impl Series {
         Self { interval, capacity, candles: VecDeque::new(), older: false }
     }
 
+    pub(super) const fn interval(&self) -> Interval {
+        self.interval
+    }
+
     /// Fills the series with candles in rising order; a full series means that older ones may exist.
     pub(super) fn restore(&mut self, candles: impl IntoIterator<Item = Candle>) {
         self.candles = candles.into_iter().collect();
@@ -36,7 +40,7 @@ impl Series {
         self.trim();
     }
 
-    /// Adds one minute's consecutive trades, which follow all candles of the series.
+    /// Adds consecutive trades of one minute, or of one second, which follow all candles of the series.
     pub(super) fn append(&mut self, stretch: &Candle) {
         let open_time = self.interval.open(stretch.open_time);
         match self.candles.back_mut() {
@@ -70,13 +74,33 @@ impl Series {
     ///
     /// `pending` is the minute that is not in the series yet, `now` the journal's time.
     pub(super) fn range(&self, pending: Option<&Candle>, range: &CandleRange, now: Time) -> Option<Vec<Candle>> {
-        let grid = Grid::new(self.interval, range, now);
+        let grid = Grid::new(ZonedInterval::utc(self.interval), range, now);
         if self.older && self.candles.front().is_none_or(|oldest| grid.from < oldest.open_time) {
             return None;
         }
         // The row before the first requested one has the close that empty intervals repeat.
         let first = self.candles.partition_point(|candle| candle.open_time < grid.from).saturating_sub(1);
         Some(grid.fill(&self.with(pending, first)))
+    }
+
+    /// Candles are held from this time on.
+    pub(super) fn held_since(&self) -> Time {
+        let oldest = self.candles.front().map_or(Time::MAX, |oldest| oldest.open_time);
+        if self.older { oldest } else { Time::MIN }
+    }
+
+    /// The sum of the candles that open from `from` on, and before `to`; `None` without a trade.
+    pub(super) fn sum(&self, pending: Option<&Candle>, from: Time, to: Time) -> Option<Candle> {
+        let first = self.candles.partition_point(|candle| candle.open_time < from);
+        let stored = self.candles.range(first..).take_while(|candle| candle.open_time < to).copied();
+        let pending = pending.filter(|minute| (from..to).contains(&minute.open_time)).copied();
+        sum_of(from, stored.chain(pending))
+    }
+
+    /// The last candle that ends before `time`.
+    pub(super) fn last_before(&self, time: Time) -> Option<Candle> {
+        let end = self.candles.partition_point(|candle| self.interval.close(candle.open_time) < time);
+        self.candles.get(end.checked_sub(1)?).copied()
     }
 
     /// The stored candles from index `first` on, with `pending` added.
@@ -96,7 +120,7 @@ impl Series {
 /// The opening times of a requested range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    interval: Interval,
+    interval: ZonedInterval,
     /// First opening time of the answer.
     pub from: Time,
     /// Last opening time of the answer.
@@ -107,7 +131,7 @@ pub struct Grid {
 
 impl Grid {
     /// No candle opens after `now`.
-    pub fn new(interval: Interval, range: &CandleRange, now: Time) -> Self {
+    pub fn new(interval: ZonedInterval, range: &CandleRange, now: Time) -> Self {
         let to = interval.open(range.end.map_or(now, |end| end.min(now)));
         let steps = i64::try_from(range.limit).unwrap_or(i64::MAX).saturating_sub(1);
         let from = match range.start {
@@ -118,6 +142,13 @@ impl Grid {
             None => interval.step(to, -steps),
         };
         Self { interval, from, to, limit: range.limit, newest: range.start.is_none() }
+    }
+
+    /// The opening times from `first` on, up to the limit.
+    pub fn opens(&self, first: Time) -> impl Iterator<Item = Time> {
+        let (interval, to) = (self.interval, self.to);
+        let next = move |open: &Time| Some(interval.step(*open, 1));
+        std::iter::successors(Some(first), next).take_while(move |open| *open <= to).take(self.limit)
     }
 
     /// Selects the requested candles from `rows` and creates the empty ones between. `rows` has only candles with trades, rising,

@@ -1,7 +1,7 @@
 //! This module handles a step back of journal time: it drops candles after the new time and rebuilds those that contain it from
 //! earlier data. Trades remain: they happened, and their ids continue to rise.
 
-use super::{Candle, Interval, MarketData, MarketHistory};
+use super::{Candle, Interval, MarketData, MarketHistory, sum_of};
 use crate::money::Time;
 
 impl MarketData {
@@ -17,10 +17,10 @@ impl MarketData {
     }
 }
 
-/// The interval whose candles sum to a candle of `interval`.
+/// The interval whose candles sum to a candle of `interval`; `None`: its trades do.
 pub const fn finer(interval: Interval) -> Option<Interval> {
     match interval {
-        Interval::Minutes1 => None,
+        Interval::Seconds1 | Interval::Minutes1 => None,
         Interval::Minutes3 | Interval::Minutes5 | Interval::Minutes15 | Interval::Minutes30 | Interval::Hours1 => {
             Some(Interval::Minutes1)
         }
@@ -34,35 +34,25 @@ pub const fn finer(interval: Interval) -> Option<Interval> {
 impl MarketHistory {
     fn set_back(&mut self, to: Time) {
         if let Some(minute) = self.pending.take() {
-            self.series.iter_mut().for_each(|series| series.append(&minute));
+            self.append_minute(&minute);
         }
         for interval in Interval::ALL {
             let open = interval.open(to);
             let rebuilt = match finer(*interval) {
-                Some(finer) => sum(open, self.series(finer).stored().filter(|candle| candle.open_time >= open).copied()),
+                Some(finer) => sum_of(open, self.series(finer).stored().filter(|candle| candle.open_time >= open).copied()),
                 // Limited to the trades held; a minute that started before them is not changed.
                 None if self.trades.front().is_some_and(|first| self.older_trades && first.time > open) => {
                     self.series(*interval).stored().find(|candle| candle.open_time == open).copied()
                 }
                 None => {
                     let trades = self.trades.iter().filter(|trade| trade.time >= open && trade.time <= to);
-                    sum(open, trades.map(|trade| Candle::of(*interval, trade)))
+                    sum_of(open, trades.map(|trade| Candle::of(*interval, trade)))
                 }
             };
             self.series[*interval as usize].truncate(open, rebuilt);
         }
         self.roll(to);
     }
-}
-
-fn sum(open_time: Time, stretches: impl Iterator<Item = Candle>) -> Option<Candle> {
-    stretches.fold(None, |sum: Option<Candle>, stretch| match sum {
-        Some(mut sum) => {
-            sum.append(&stretch);
-            Some(sum)
-        }
-        None => Some(Candle { open_time, ..stretch }),
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ struct Twin {
 }
 
 impl Twin {
-    fn candle(&self, interval: Interval, open_time: Time) -> Option<Candle> {
+    fn candle(&self, interval: ZonedInterval, open_time: Time) -> Option<Candle> {
         let inside: Vec<&PublicTrade> = self.trades.iter().filter(|t| interval.open(t.time) == open_time).collect();
         let taker: Vec<&&PublicTrade> = inside.iter().filter(|t| !t.buyer_is_maker).collect();
         let Some((first, last)) = inside.first().zip(inside.last()) else {
@@ -33,7 +33,7 @@ impl Twin {
         })
     }
 
-    fn candles(&self, interval: Interval, range: &CandleRange) -> Vec<Candle> {
+    fn candles(&self, interval: ZonedInterval, range: &CandleRange) -> Vec<Candle> {
         let Some(first) = self.trades.first() else { return Vec::new() };
         let mut all = Vec::new();
         let mut open_time = interval.open(first.time);
@@ -135,7 +135,7 @@ proptest! {
         let (twin, data) = fed(&steps, BEGIN, idle);
         let interval = Interval::from_code(code).ok_or(TestCaseError::fail("a code"))?;
         let range = CandleRange { start: start.map(|t| BEGIN + t), end: end.map(|t| BEGIN + t), limit };
-        prop_assert_eq!(data.candles(3, interval, &range), Some(twin.candles(interval, &range)), "{} {:?}", interval, range);
+        prop_assert_eq!(data.candles(3, interval, &range), Some(twin.candles(ZonedInterval::utc(interval), &range)), "{} {:?}", interval, range);
     }
 
     #[test]
@@ -144,7 +144,27 @@ proptest! {
         let (twin, data) = fed(&steps, BEGIN, idle);
         let interval = Interval::from_code(code).ok_or(TestCaseError::fail("a code"))?;
         let range = CandleRange { start: start.map(|t| BEGIN + t), end: None, limit };
-        prop_assert_eq!(data.candles(3, interval, &range), Some(twin.candles(interval, &range)));
+        prop_assert_eq!(data.candles(3, interval, &range), Some(twin.candles(ZonedInterval::utc(interval), &range)));
+    }
+
+    #[test]
+    fn seconds_agree_with_the_twin(steps in prop::collection::vec((0..3 * SECOND, 1..500i64, 1..900i64, any::<bool>(), any::<bool>()), 1..120),
+                                   idle in 0..20 * SECOND, limit in 1usize..40, start in prop::option::of(0..240 * SECOND)) {
+        let (twin, data) = fed(&steps, BEGIN, idle);
+        let range = CandleRange { start: start.map(|t| BEGIN + t), end: None, limit };
+        let seconds = Interval::Seconds1;
+        prop_assert_eq!(data.candles(3, seconds, &range), Some(twin.candles(ZonedInterval::utc(seconds), &range)));
+    }
+
+    #[test]
+    fn candles_of_a_zone_agree_with_the_twin(steps in steps(), idle in 0..3 * DAY, code in 0u8..15, minutes in -720i64..=840, limit in 1usize..40,
+                                             start in prop::option::of(-DAY..60 * DAY), end in prop::option::of(-DAY..60 * DAY)) {
+        let (twin, data) = fed(&steps, BEGIN, idle);
+        // The twin visits every interval since the first trade.
+        let code = if code < 5 && twin.now > BEGIN + 2 * DAY { code + 5 } else { code };
+        let zoned = ZonedInterval::new(Interval::from_code(code).ok_or(TestCaseError::fail("a code"))?, minutes * MINUTE);
+        let range = CandleRange { start: start.map(|t| BEGIN + t), end: end.map(|t| BEGIN + t), limit };
+        prop_assert_eq!(data.zoned_candles(3, zoned, &range), Some(twin.candles(zoned, &range)), "{:?} {:?}", zoned, range);
     }
 
     /// Stored at any trade and restored, the fold continues as without the restore.
@@ -160,7 +180,7 @@ proptest! {
             candles: Interval::ALL.iter().map(|&interval| {
                 let mut opens: Vec<Time> = first.trades.iter().map(|t| interval.open(t.time)).collect();
                 opens.dedup();
-                (interval, opens.into_iter().filter_map(|open| first.candle(interval, open)).collect())
+                (interval, opens.into_iter().filter_map(|open| first.candle(ZonedInterval::utc(interval), open)).collect())
             }).collect(),
         });
         for trade in &twin.trades[cut + 1..] {

@@ -170,6 +170,7 @@ fn pending_orders_of_filled_lists_are_placed_in_linear_time() {
                 price: leg.price,
                 stop_price: leg.stop_price,
                 iceberg: leg.iceberg,
+                trailing_delta: leg.trailing_delta,
                 quantity,
                 quote_order_quantity: 0,
                 client_id: leg.client_id,
@@ -295,4 +296,65 @@ fn a_position_is_checked_without_a_walk_over_open_orders() {
         }
     };
     is_linear("MAX_POSITION", prepare, run);
+}
+
+/// One trade at `price`.
+fn trade(e: &mut Exchange, price: &str) {
+    e.place_limit(BOB, Sell, price, "0.01");
+    e.place_limit(CAROL, Buy, price, "0.01");
+}
+
+/// Trailing sells of which each follows another extreme: 110, 109.99 and so on. They trigger at a fall by a fifth, so at 88 or below.
+fn falling_extremes(e: &mut Exchange, size: usize) {
+    for number in 0..size {
+        trade(e, &format!("{:.2}", 110.0 - number as f64 * 0.01));
+        let order = e.order(ALICE, Sell, OrderType::StopLoss);
+        e.place(NewOrder { quantity: units("0.01"), trailing_delta: 2_000, ..order });
+    }
+    trade(e, "99");
+}
+
+#[test]
+fn a_trade_costs_the_same_for_any_number_of_trailing_orders() {
+    let run = |e: &mut Exchange, size: usize| (0..size).for_each(|number| trade(e, ["99", "98"][number % 2]));
+    is_linear("trades that move past nothing", falling_extremes, run);
+}
+
+/// A trade above every extreme merges the groups of all orders: each group was made by one placement. The next trades at new highs
+/// find one group.
+#[test]
+fn new_highs_cost_what_placements_have_paid() {
+    is_linear("one trade past every extreme", falling_extremes, |e, _| trade(e, "111"));
+    let run = |e: &mut Exchange, size: usize| {
+        for number in 0..size {
+            trade(e, &format!("{:.2}", 111.0 + number as f64 * 0.01));
+            trade(e, "110");
+        }
+    };
+    is_linear("many new highs", falling_extremes, run);
+}
+
+#[test]
+fn a_fall_that_triggers_every_trailing_order_is_linear() {
+    let prepare = |e: &mut Exchange, size: usize| {
+        falling_extremes(e, size);
+        e.place_limit(BOB, Buy, "79", "500");
+    };
+    let run = |e: &mut Exchange, _| {
+        trade(e, "79.2");
+        while e.work() {}
+        assert_eq!(e.state.open_orders(ALICE, None).len(), 0, "79.2 is a fifth below 99");
+    };
+    is_linear("a fall past every trigger", prepare, run);
+}
+
+#[test]
+fn a_trade_that_activates_trailing_orders_is_linear() {
+    let prepare = |e: &mut Exchange, size: usize| {
+        for _ in 0..size {
+            let order = e.order(ALICE, Sell, OrderType::TakeProfit);
+            e.place(NewOrder { stop_price: units("105"), quantity: units("0.01"), trailing_delta: 500, ..order });
+        }
+    };
+    is_linear("an activation", prepare, |e, _| trade(e, "105"));
 }

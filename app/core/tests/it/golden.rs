@@ -26,6 +26,7 @@ const RELEASES: &[(&str, u64, u64)] = &[
     ("0.4.0-level-4", 2032, 9713441136463),
     ("0.5.0-level-5", 2802, 7040934064451),
     ("0.6.0-level-6", 3024, 22958918610104),
+    ("0.7.0-level-7", 3152, 4769194339601),
 ];
 
 /// Of [`Event`].
@@ -150,6 +151,16 @@ fn write_level_6(release: &str) {
     write_batches(release, &exchange);
 }
 
+/// Additions of feature level 7: trailing stop orders, alone and in lists, and their filter.
+fn write_level_7(release: &str) {
+    let mut exchange = Exchange::with(filters(), some_commission());
+    exchange.works = false;
+    let limits = MarketLimits { trailing_above: [20, 400], trailing_below: [0, 300], ..Default::default() };
+    exchange.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits }));
+    run_commands(&mut exchange, Random(2_032));
+    write_batches(release, &exchange);
+}
+
 /// Random commands, with a queue that is not always empty.
 fn run_commands(exchange: &mut Exchange, mut random: Random) {
     for _ in 0..1_500 {
@@ -184,6 +195,7 @@ fn every_release_is_replayed() {
             Some((_, "4")) => write_level_4(&release),
             Some((_, "5")) => write_level_5(&release),
             Some((_, "6")) => write_level_6(&release),
+            Some((_, "7")) => write_level_7(&release),
             _ => write(&release),
         }
     }

@@ -17,4 +17,5 @@ mod refusals;
 mod scenarios;
 mod simulation;
 mod support;
+mod trailing;
 mod twin;

@@ -24,6 +24,10 @@ pub struct Open {
     pub prevented: i64,
     /// Of an iceberg order on the book: the rest of the part that is shown.
     pub shown: i64,
+    /// Of a trailing stop order that tracks the price: the best price since then.
+    pub best: Option<i64>,
+    /// It triggered, and waits to be queued.
+    hit: bool,
     pub hold: i128,
     pub list: u64,
     /// Some(arrival) on the book, None while it waits or takes.
@@ -70,6 +74,16 @@ pub struct Naive {
 /// id, status, executed, executed quote of each order in the reply.
 pub type Shown = Vec<(u64, &'static str, i64, i128)>;
 pub type Answer = Result<Shown, String>;
+
+/// Whether a trade at `price` meets the order's stop price.
+fn reaches(new: &NewOrder, price: i64) -> bool {
+    let up = matches!(
+        (new.kind, new.side),
+        (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
+            | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell)
+    );
+    if up { price >= new.stop_price } else { price <= new.stop_price }
+}
 
 fn refuse<T>(text: &str) -> Result<T, String> {
     Err(text.to_owned())
@@ -180,6 +194,9 @@ impl Naive {
         if new.iceberg > 0 && !self.newest_level {
             return refuse("Iceberg orders are not supported for this symbol.");
         }
+        if new.trailing_delta > 0 && !self.newest_level {
+            return refuse("Trailing stop orders are not supported for this symbol.");
+        }
         self.check_filters(new, count)?;
         if self.open.iter().any(|o| o.new.account == new.account && o.new.client_id == new.client_id) {
             return refuse("Duplicate order sent.");
@@ -289,10 +306,14 @@ impl Naive {
                     | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell) => last >= new.stop_price,
                     _ => last <= new.stop_price,
                 };
-                if last != 0 && set_off {
+                if last != 0 && new.stop_price != 0 && set_off {
                     return refuse("Order would trigger immediately.");
                 }
-                let price = if new.kind.has_price() { new.price } else { new.stop_price };
+                let price = match (new.kind.has_price(), new.stop_price) {
+                    (true, _) => new.price,
+                    (_, 0) => last,
+                    (_, stop) => stop,
+                };
                 Ok((new.quantity, worth(price), false))
             }
         }
@@ -309,6 +330,7 @@ impl Naive {
         balance.0 -= hold;
         balance.1 += hold;
         let waiting = new.kind.is_algo();
+        let best = (waiting && new.trailing_delta > 0 && new.stop_price == 0).then(|| self.last_price()).filter(|last| *last > 0);
         self.open.push(Open {
             id: self.last_id,
             new,
@@ -316,6 +338,8 @@ impl Naive {
             executed_quote: 0,
             prevented: 0,
             shown: 0,
+            best,
+            hit: false,
             hold,
             list,
             arrived: None,
@@ -483,6 +507,7 @@ impl Naive {
     fn trade(&mut self, taker: u64, maker: u64, price: i64, quantity: i64) {
         let value = i128::from(price) * i128::from(quantity) / ONE;
         self.trades.push((price, quantity, self.now));
+        self.track(price);
         for (id, rate) in [(taker, self.commission.taker), (maker, self.commission.maker)] {
             let me = self.find(id).unwrap();
             let order = &mut self.open[me];
@@ -516,17 +541,34 @@ impl Naive {
         }
     }
 
+    /// What one trade means for each trailing stop order.
+    fn track(&mut self, price: i64) {
+        for order in self.open.iter_mut().filter(|o| o.waiting && o.new.trailing_delta > 0 && !o.hit) {
+            let delta = i128::from(order.new.trailing_delta);
+            let (now, sells) = (i128::from(price) * 10_000, order.new.side == Side::Sell);
+            let Some(best) = order.best else {
+                if order.new.stop_price == 0 || reaches(&order.new, price) {
+                    order.best = Some(price);
+                }
+                continue;
+            };
+            order.hit = match sells {
+                true => now <= i128::from(best) * (10_000 - delta),
+                false => now >= i128::from(best) * (10_000 + delta),
+            };
+            order.best = Some(if sells { best.max(price) } else { best.min(price) });
+        }
+    }
+
     /// Queues the waiting orders reached by trades since `mark`, oldest first.
     fn reach(&mut self, mark: usize) {
         let mut reached: Vec<u64> = Vec::new();
         for order in self.open.iter().filter(|o| o.waiting && !self.queue.contains(&o.id)) {
-            let up = matches!(
-                (order.new.kind, order.new.side),
-                (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
-                    | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell)
-            );
-            let hit = |price: i64| if up { price >= order.new.stop_price } else { price <= order.new.stop_price };
-            if self.trades[mark..].iter().any(|t| hit(t.0)) {
+            let hit = match order.new.trailing_delta {
+                0 => self.trades[mark..].iter().any(|t| reaches(&order.new, t.0)),
+                _ => order.hit,
+            };
+            if hit {
                 reached.push(order.id);
             }
         }

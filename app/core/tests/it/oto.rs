@@ -262,7 +262,7 @@ fn lists_with_pending_orders_need_feature_level_5() {
     let mut exchange = traded_at_100();
     bracket(&mut exchange);
     let begun = exchange.journal.iter().position(|event| event.placed_list().is_some()).expect("a list");
-    assert_eq!((FEATURE_LEVEL, exchange_core::batch::level(&exchange.journal[begun..])), (6, 5));
+    assert_eq!((FEATURE_LEVEL, exchange_core::batch::level(&exchange.journal[begun..])), (7, 5));
     let mut old = Exchange::of_level_1(crate::support::filters(), Default::default());
     let working = old.limit(ALICE, Side::Buy, "99", "1");
     let pending = old.limit(ALICE, Side::Sell, "105", "1");

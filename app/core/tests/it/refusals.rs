@@ -329,6 +329,7 @@ fn leg(price: &str, stop_price: &str, id: &str) -> OcoLeg {
         stop_price: units(stop_price),
         time_in_force: TimeInForce::Gtc,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: client_id(id),
     }
 }

@@ -188,6 +188,7 @@ fn oco(e: &mut Exchange, account: u32, side: Side, above: (OrderType, &str, &str
         stop_price: units(stop_price),
         time_in_force: TimeInForce::Gtc,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: client_id(&format!("{}-{name}", id.as_str())),
     };
     let (above, below) = (leg(above, "above"), leg(below, "below"));

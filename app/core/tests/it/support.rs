@@ -37,6 +37,7 @@ pub fn leg(kind: OrderType, price: &str, stop_price: &str, id: &str) -> OcoLeg {
         stop_price: units(stop_price),
         time_in_force: TimeInForce::Gtc,
         iceberg: 0,
+        trailing_delta: 0,
         client_id: client_id(id),
     }
 }
@@ -175,6 +176,7 @@ impl Exchange {
             quantity: 0,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: client_id(&format!("c{}", self.next_client)),
         }
     }
@@ -297,6 +299,17 @@ impl Random {
         (1 + self.below(3_000) as i64) * units("0.001")
     }
 
+    /// 0.05 % to 4 %, of which the least are refused; also of types that cannot trail, but rarely.
+    fn trailing(&mut self, kind: OrderType) -> u32 {
+        let trails = if kind.is_algo() { self.chance(40) } else { self.chance(1) };
+        if trails { 5 + self.below(400) as u32 } else { 0 }
+    }
+
+    fn stop(&mut self, kind: OrderType, trailing_delta: u32) -> i64 {
+        let stated = kind.is_algo() && (trailing_delta == 0 || self.chance(50));
+        if stated { self.price() } else { 0 }
+    }
+
     /// Often, so that takers meet many; sometimes one that is refused.
     fn iceberg(&mut self, kind: OrderType, quantity: i64) -> i64 {
         if (!kind.has_price() && self.chance(95)) || self.chance(70) {
@@ -318,7 +331,8 @@ impl Random {
         let time_in_force = if has_tif && self.chance(20) { self.pick(TimeInForce::ALL) } else { TimeInForce::Gtc };
         let stp = self.pick(StpMode::ALL);
         let price = if kind.has_price() { self.price() } else { 0 };
-        let stop_price = if kind.is_algo() { self.price() } else { 0 };
+        let trailing_delta = self.trailing(kind);
+        let stop_price = self.stop(kind, trailing_delta);
         let quantity = if by_quote { 0 } else { self.quantity() };
         NewOrder {
             account,
@@ -331,6 +345,7 @@ impl Random {
             stop_price,
             quantity,
             iceberg: self.iceberg(kind, quantity),
+            trailing_delta,
             quote_order_quantity: if by_quote { Amount::from(self.below(200_000) as i64 * units("0.001")) } else { 0 },
             client_id: self.id(),
         }
@@ -368,13 +383,17 @@ impl Random {
         let side = self.pick(Side::ALL);
         let limit_like = self.pick(&[OrderType::LimitMaker, OrderType::TakeProfit, OrderType::TakeProfitLimit]);
         let stop_like = self.pick(&[OrderType::StopLoss, OrderType::StopLossLimit]);
-        let mut leg = |kind: OrderType| OcoLeg {
-            kind,
-            price: if kind.has_price() { self.price() } else { 0 },
-            stop_price: if kind.is_algo() { self.price() } else { 0 },
-            time_in_force: TimeInForce::Gtc,
-            iceberg: self.iceberg(kind, units("1.5")),
-            client_id: self.id(),
+        let mut leg = |kind: OrderType| {
+            let trailing_delta = self.trailing(kind);
+            OcoLeg {
+                kind,
+                price: if kind.has_price() { self.price() } else { 0 },
+                stop_price: self.stop(kind, trailing_delta),
+                time_in_force: TimeInForce::Gtc,
+                iceberg: self.iceberg(kind, units("1.5")),
+                trailing_delta,
+                client_id: self.id(),
+            }
         };
         let (above, below) = match side {
             Side::Sell => (leg(limit_like), leg(stop_like)),
@@ -400,6 +419,7 @@ impl Random {
             time_in_force: if makes { TimeInForce::Gtc } else { working.time_in_force },
             price: self.price(),
             stop_price: 0,
+            trailing_delta: 0,
             quantity: self.quantity() / 2 / units("0.001") * units("0.001") + units("0.001"),
             quote_order_quantity: 0,
             iceberg: if self.chance(20) { units("0.1") } else { 0 },
@@ -424,6 +444,7 @@ impl Random {
                 quantity: pair.quantity,
                 quote_order_quantity: 0,
                 iceberg: leg.iceberg,
+                trailing_delta: leg.trailing_delta,
                 client_id: leg.client_id,
             };
             PendingOrders::Pair { above: order(&pair.above), below: order(&pair.below) }

@@ -64,6 +64,7 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
                 o.hold,
                 o.waiting || o.pending,
                 o.shown,
+                o.best.is_some(),
             )
         })
         .collect();
@@ -73,7 +74,18 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
         .flat_map(|account| fast.state.open_orders(*account, None))
         .map(|o| {
             let amendments = fast.state.amendments(o.id) as usize;
-            (o.id, o.quantity, o.client_id, amendments, o.executed, o.prevented, o.hold, !o.working, o.shown)
+            (
+                o.id,
+                o.quantity,
+                o.client_id,
+                amendments,
+                o.executed,
+                o.prevented,
+                o.hold,
+                !o.working,
+                o.shown,
+                o.tracking_since > 0,
+            )
         })
         .collect();
     real.sort_unstable_by_key(|o| o.0);
@@ -107,8 +119,15 @@ enum Pace {
 
 /// Filters that an operator added, and that refuse often.
 fn add_limits(fast: &mut Exchange, slow: &mut Naive) {
-    slow.market_limits =
-        MarketLimits { max_position: units("1010"), max_lists: 3, iceberg_parts: 20, max_icebergs: 2, max_amends: 2 };
+    slow.market_limits = MarketLimits {
+        max_position: units("1010"),
+        max_lists: 3,
+        iceberg_parts: 20,
+        max_icebergs: 2,
+        max_amends: 2,
+        trailing_above: [40, 300],
+        trailing_below: [20, 0],
+    };
     slow.limits = ExchangeLimits { max_orders: 11, max_algo_orders: 2, max_lists: 2, max_icebergs: 1 };
     fast.must(&admin(AdminAction::SetMarketLimits { market: MARKET, limits: slow.market_limits }));
     fast.must(&admin(AdminAction::SetExchangeLimits { limits: slow.limits }));

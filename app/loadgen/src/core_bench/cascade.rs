@@ -74,6 +74,7 @@ fn order(number: u64, account: AccountId, side: Side, kind: OrderType, price: Pr
         quantity: QUANTITY,
         quote_order_quantity: 0,
         iceberg: 0,
+        trailing_delta: 0,
         client_id,
     }))
 }

@@ -60,6 +60,7 @@ impl CommandStream {
             quantity: lots * LOT,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: client_id(&mut self.random)?,
         }))
     }

@@ -8,7 +8,7 @@ use super::cluster::ExchangeCluster;
 use super::fold::Fold;
 use super::record::{Log, Record};
 use super::trader::Trader;
-use super::watcher;
+use super::{account_watcher, watcher};
 use crate::random::Random;
 use crate::stage::{Proxy, StagedExchange, StagedServer, WallClock, seed};
 use anyhow::{Context, Result, ensure};
@@ -80,6 +80,8 @@ pub struct FaultSummary {
     pub exists: usize,
     pub unknown: usize,
     pub trades: usize,
+    /// Execution reports on account streams.
+    pub reports: usize,
     /// Gap, and requests with an unknown outcome, of each fault.
     pub gaps: BTreeMap<SoakFault, Vec<(Duration, usize)>>,
 }
@@ -126,6 +128,8 @@ pub async fn run(settings: &FaultSettings) -> Result<FaultSummary> {
     }
     for at in 0..REPLICAS {
         running.spawn(watcher::run(at, site.addresses.subscribe(), Arc::clone(&log), stopped.clone()));
+        let (addresses, account) = (site.addresses.subscribe(), at as u32 % settings.clients.max(1));
+        running.spawn(account_watcher::watch_account(at, account, addresses, Arc::clone(&log), stopped.clone()));
     }
     let (mut fold, mut summary) = (Fold::default(), FaultSummary::default());
     for (number, kind) in plan(settings.faults, &mut random).into_iter().enumerate() {
@@ -175,10 +179,11 @@ async fn check(site: &FaultyCluster, fold: &mut Fold, log: &Log, summary: &mut F
     for record in &records {
         fold.confirm(record)?;
         match record {
-            Record::Placed { .. } => summary.orders += 1,
+            Record::Placed { .. } | Record::Listed { .. } => summary.orders += 1,
             Record::Exists { .. } => summary.exists += 1,
             Record::Unknown { .. } => summary.unknown += 1,
             Record::Traded { .. } => summary.trades += 1,
+            Record::Reported { .. } => summary.reports += 1,
             _ => {}
         }
     }
@@ -347,11 +352,11 @@ impl FaultSummary {
     }
 
     fn print(&self, seed: u64, events: u64) {
-        let Self { orders, exists, unknown, trades, gaps } = self;
+        let Self { orders, exists, unknown, trades, reports, gaps } = self;
         println!(
             "faults: passed, seed {seed}: {orders} orders acknowledged, {exists} found by a retry, {unknown} unknown, {trades} trades"
         );
-        println!("  on streams, {events} events. Without an acknowledgement, by kind of fault:");
+        println!("  and {reports} execution reports on streams, {events} events. Without an acknowledgement, by kind of fault:");
         for (kind, gaps) in gaps {
             let mut times: Vec<_> = gaps.iter().map(|(gap, _)| *gap).collect();
             times.sort_unstable();

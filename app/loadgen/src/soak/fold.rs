@@ -2,6 +2,7 @@
 //! tables.
 
 use super::record::Record;
+use super::reports::Reports;
 use crate::foundation::FIRST_ACCOUNT;
 use anyhow::{Context, Result, bail, ensure};
 use exchange::db::journal;
@@ -26,6 +27,7 @@ pub struct Fold {
     pub orders: BTreeMap<OrderId, Order>,
     pub trades: BTreeMap<(MarketId, TradeId), TradeRecord>,
     by_client_id: BTreeMap<(AccountId, String), OrderId>,
+    reports: Reports,
 }
 
 /// The gathered effects of one event.
@@ -65,6 +67,8 @@ impl Fold {
             for event in batch::decode(payload)? {
                 let mut gathered = Gathered::default();
                 self.state.evolve_with(&event, &mut gathered);
+                let sequence = self.sequence();
+                gathered.orders.iter().for_each(|order| self.reports.changed(sequence, &event, order));
                 self.take(gathered)?;
             }
             ensure!(self.sequence() as i64 == stored.last_sequence, "batch {next} does not match its header");
@@ -107,7 +111,7 @@ impl Fold {
     }
 
     /// One record against the journal.
-    pub fn confirm(&self, record: &Record) -> Result<()> {
+    pub fn confirm(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Placed { account, market, order, client_id, price, quantity, fills } => {
                 let found = self.orders.get(order).with_context(|| format!("order {order} was acknowledged but is lost"))?;
@@ -135,7 +139,7 @@ impl Fold {
             }
             // The fold has already checked for double execution.
             Record::Unknown { .. } => {}
-            Record::Exists { account, client_id } => {
+            Record::Exists { account, client_id } | Record::Listed { account, client_id } => {
                 let found = self.by_client_id.contains_key(&(FIRST_ACCOUNT + account, client_id.clone()));
                 ensure!(found, "{client_id} was executed according to an answer, and the journal does not have it");
             }
@@ -144,6 +148,7 @@ impl Fold {
                 let found = found.with_context(|| format!("{record:?} was published but is lost"))?;
                 ensure!(found.price == *price && found.quantity == *quantity, "{record:?} was published but is {found:?}");
             }
+            Record::Reported { subscription, sequence, order } => self.reports.confirm(*subscription, *sequence, *order)?,
             Record::Violation(text) => bail!("{text}"),
         }
         Ok(())

@@ -5,12 +5,14 @@
 //! - The seed determines the clients' requests and the times of the blows. The machine's timing adds its own variation, so a seed
 //!   repeats the plan of a run but not every interleaving.
 
+mod account_watcher;
 mod client;
 mod cluster;
 pub mod faults;
 mod fold;
 mod history;
 mod record;
+mod reports;
 mod site;
 mod standby;
 mod tables;

@@ -14,6 +14,14 @@ pub struct RecordedFill {
     pub quantity: i64,
 }
 
+/// One connection that receives the events of an account: its number at a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subscription {
+    pub account: u32,
+    pub at: usize,
+    pub number: u64,
+}
+
 /// One answer, or a missing answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -27,8 +35,12 @@ pub enum Record {
     Unknown { account: u32, client_id: String },
     /// Executed, according to a read or to the refusal of a second order with the same id.
     Exists { account: u32, client_id: String },
+    /// Acknowledged as one of the orders of a list.
+    Listed { account: u32, client_id: String },
     /// A trade that a stream published.
     Traded { market: usize, trade: u64, price: i64, quantity: i64 },
+    /// An execution report that a connection received.
+    Reported { subscription: Subscription, sequence: u64, order: u64 },
     /// An answer or event that contradicts an earlier one to the same client.
     Violation(String),
 }

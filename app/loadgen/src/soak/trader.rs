@@ -8,9 +8,10 @@ use super::client::symbol;
 use super::record::{Log, Record, number, order_id};
 use crate::client::{Api, ApiReply, CallError, Credentials, HttpMethod};
 use crate::random::Random;
-use crate::workload::{Workload, key};
+use crate::workload::{Workload, WorkloadOrder, key};
 use anyhow::Result;
 use exchange_core::money::Decimal;
+use exchange_core::order::Side;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const THINK: Duration = Duration::from_millis(25);
 /// A multiple of every market's lot, in 10⁻⁸.
 const ICEBERG_STEP: i64 = exchange_core::money::SCALE / 1_000;
+/// A multiple of every market's tick, in 10⁻⁸.
+const PENDING_STEP: i64 = exchange_core::money::SCALE / 100;
 /// Orders that are read back and cancelled.
 const REMEMBERED: usize = 30;
 
@@ -48,6 +51,13 @@ pub struct Trader {
     workload: Workload,
     sent: u64,
     open: VecDeque<Known>,
+}
+
+/// One placement, with the client ids of its orders.
+struct OrderRequest {
+    path: &'static str,
+    parameters: String,
+    client_ids: Vec<String>,
 }
 
 /// An acknowledged order, with the largest executed quantity that any replica showed.
@@ -108,11 +118,23 @@ impl Trader {
         }
     }
 
+    /// An order, of which one of ten trails the price, or an order list with pending orders.
     async fn place(&mut self) {
         self.sent += 1;
         let order = self.workload.order(self.sent);
-        let client_id = format!("fault-{}-{}", self.account, self.sent);
-        let price = Decimal::from(order.price);
+        let request = match self.random.below(100) {
+            0..12 => self.list(&order),
+            12..22 => self.trailing(&order),
+            _ => self.limit(&order),
+        };
+        self.submit(order.market, request).await;
+    }
+
+    fn client_id(&self, name: &str) -> String {
+        format!("fault-{}-{}{name}", self.account, self.sent)
+    }
+
+    fn limit(&mut self, order: &WorkloadOrder) -> OrderRequest {
         // The book shows a third or less of an iceberg order at a time.
         let part = order.quantity / 3 / ICEBERG_STEP * ICEBERG_STEP;
         let terms = match self.random.below(100) {
@@ -120,39 +142,106 @@ impl Trader {
             20..40 if part > 0 => format!("GTC&icebergQty={}", Decimal::from(part)),
             _ => "GTC".to_owned(),
         };
+        self.single(order, &format!("type=LIMIT&timeInForce={terms}"))
+    }
+
+    /// It follows the price from its placement, or from the trade that reaches its stop price.
+    fn trailing(&mut self, order: &WorkloadOrder) -> OrderRequest {
+        let delta = self.random.between(10, 40);
+        self.single(order, &format!("type=STOP_LOSS_LIMIT&timeInForce=GTC&trailingDelta={delta}"))
+    }
+
+    fn single(&self, order: &WorkloadOrder, terms: &str) -> OrderRequest {
+        let client_id = self.client_id("");
         let parameters = format!(
-            "symbol={}&side={}&type=LIMIT&timeInForce={terms}&price={price}&quantity={}&newClientOrderId={client_id}\
-             &newOrderRespType=FULL&recvWindow={}",
+            "symbol={}&side={}&{terms}&price={}&quantity={}&newClientOrderId={client_id}&newOrderRespType=FULL&recvWindow={}",
             symbol(order.market),
             order.side,
+            Decimal::from(order.price),
             Decimal::from(order.quantity),
             WINDOW.as_millis()
         );
+        OrderRequest { path: "/api/v3/order", parameters, client_ids: vec![client_id] }
+    }
+
+    /// A working limit order, and an order or a pair of the other side that is placed when it is filled.
+    fn list(&mut self, order: &WorkloadOrder) -> OrderRequest {
+        let (working, first, second) = (self.client_id("w"), self.client_id("p"), self.client_id("q"));
+        let (price, quantity) = (Decimal::from(order.price), Decimal::from(order.quantity));
+        let away = |hundredths: i64| Decimal::from(order.price / 100 * hundredths / PENDING_STEP * PENDING_STEP);
+        let pair = order.side == Side::Buy && self.random.chance(50);
+        let (path, pending) = if pair {
+            let pending = format!(
+                "pendingAboveType=LIMIT_MAKER&pendingAbovePrice={}&pendingAboveClientOrderId={first}&pendingBelowType=STOP_LOSS_LIMIT\
+                 &pendingBelowTimeInForce=GTC&pendingBelowPrice={}&pendingBelowTrailingDelta=20&pendingBelowClientOrderId={second}",
+                away(110),
+                away(95)
+            );
+            ("/api/v3/orderList/otoco", pending)
+        } else {
+            let away = away(if order.side == Side::Buy { 101 } else { 99 });
+            let pending = format!("pendingType=LIMIT&pendingTimeInForce=GTC&pendingPrice={away}&pendingClientOrderId={first}");
+            ("/api/v3/orderList/oto", pending)
+        };
+        let parameters = format!(
+            "symbol={}&listClientOrderId={}&workingType=LIMIT&workingTimeInForce=GTC&workingSide={}&workingPrice={price}\
+             &workingQuantity={quantity}&workingClientOrderId={working}&pendingSide={}&pendingQuantity={quantity}&{pending}&recvWindow={}",
+            symbol(order.market),
+            self.client_id("l"),
+            order.side,
+            order.side.opposite(),
+            WINDOW.as_millis()
+        );
+        let client_ids = if pair { vec![working, first, second] } else { vec![working, first] };
+        OrderRequest { path, parameters, client_ids }
+    }
+
+    /// Sends until there is an outcome. The first client order id shows whether the request was executed.
+    async fn submit(&mut self, market: usize, request: OrderRequest) {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let sent = Instant::now();
-            match self.api.signed(HttpMethod::Post, "/api/v3/order", &parameters).await {
-                Ok(reply) => return self.placed(order.market, client_id, &reply),
-                Err(CallError::Refused { message, .. }) if message == "Duplicate order sent." => {
-                    return self.log.add(Record::Exists { account: self.account, client_id });
-                }
+            match self.api.signed(HttpMethod::Post, request.path, &request.parameters).await {
+                Ok(reply) => return self.acknowledged(market, request, &reply),
+                Err(CallError::Refused { message, .. }) if message == "Duplicate order sent." => return self.found(request),
                 // A definite refusal of the exchange, or a replica that executed nothing.
                 Err(CallError::Refused { status: 400.., code, .. }) if !matches!(code, -1001 | -1008 | -1021) => {
-                    return self.log.add(Record::Refused { account: self.account, client_id });
+                    let refused = |client_id| Record::Refused { account: self.account, client_id };
+                    return request.client_ids.into_iter().for_each(|client_id| self.log.add(refused(client_id)));
                 }
                 Err(CallError::Refused { .. }) => {}
                 Err(CallError::Unknown(_)) => {
                     self.log.add_failure();
                     sleep_until((sent + WINDOW + PAUSE).into()).await;
-                    if self.exists(order.market, &client_id, end).await {
-                        return self.log.add(Record::Exists { account: self.account, client_id });
+                    if self.exists(market, &request.client_ids[0], end).await {
+                        return self.found(request);
                     }
                 }
             }
             sleep(PAUSE).await;
             self.move_on();
         }
-        self.log.add(Record::Unknown { account: self.account, client_id });
+        let unknown = |client_id| Record::Unknown { account: self.account, client_id };
+        request.client_ids.into_iter().for_each(|client_id| self.log.add(unknown(client_id)));
+    }
+
+    /// Every order of the request was placed, according to an answer.
+    fn found(&self, request: OrderRequest) {
+        let exists = |client_id| Record::Exists { account: self.account, client_id };
+        request.client_ids.into_iter().for_each(|client_id| self.log.add(exists(client_id)));
+    }
+
+    fn acknowledged(&mut self, market: usize, mut request: OrderRequest, reply: &ApiReply) {
+        if request.client_ids.len() == 1 {
+            return self.placed(market, request.client_ids.remove(0), reply);
+        }
+        for report in reply["orderReports"].as_array().into_iter().flatten() {
+            if self.open.len() < REMEMBERED {
+                self.open.push_back(Known { market, order: order_id(report), executed: number(&report["executedQty"]) });
+            }
+        }
+        let listed = |client_id| Record::Listed { account: self.account, client_id };
+        request.client_ids.into_iter().for_each(|client_id| self.log.add(listed(client_id)));
     }
 
     /// Whether the exchange has the order, according to any replica that answers.

@@ -17,5 +17,5 @@ async fn what_clients_saw_is_in_the_journal_after_every_fault() {
     let settings = faults::FaultSettings { seed: 1, faults: 7, clients: 4, binary: exchange_binary().unwrap() };
     let summary = faults::run(&settings).await.unwrap();
     assert_eq!(summary.gaps.len(), 7, "{summary:?}");
-    assert!(summary.orders > 50 && summary.trades > 0, "{summary:?}");
+    assert!(summary.orders > 50 && summary.trades > 0 && summary.reports > 0, "{summary:?}");
 }

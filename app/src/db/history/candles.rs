@@ -1,7 +1,7 @@
 //! Candles with trades; an interval without a trade has no row.
 
 use exchange_core::{
-    market_data::{Candle, Interval},
+    market_data::{Candle, Interval, Stretch},
     order::MarketId,
 };
 use sqlx::{PgPool, Row, postgres::PgRow};
@@ -39,6 +39,28 @@ pub async fn candles(
     .bind(from)
     .bind(to)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    projected(&rows, candle_of_row)
+}
+
+/// The sums of stretches with trades. Each stretch has the opening time of the candle that it is a part of, which the sum has too.
+pub async fn candle_sums(pool: &PgPool, market: MarketId, parts: &[(i64, Stretch)]) -> sqlx::Result<Projected<Candle>> {
+    let column = |value: fn(&(i64, Stretch)) -> i64| parts.iter().map(value).collect::<Vec<i64>>();
+    let rows = sqlx::query(
+        "SELECT p.projected_seq, p.journal_time, s.* FROM projection p LEFT JOIN LATERAL (
+             SELECT part.at, (array_agg(c.open ORDER BY c.open_time))[1], max(c.high), min(c.low),
+                 (array_agg(c.close ORDER BY c.open_time DESC))[1], sum(c.trades)::bigint, min(c.first_trade), max(c.last_trade),
+                 sum(c.volume)::text, sum(c.quote_volume)::text, sum(c.taker_volume)::text, sum(c.taker_quote_volume)::text
+             FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS part (interval, opens, ends, at)
+             JOIN candles AS c ON c.market = $1 AND c.interval = part.interval AND c.open_time >= part.opens AND c.open_time < part.ends
+             GROUP BY part.at, part.opens) AS s ON true",
+    )
+    .bind(market_bind(market))
+    .bind(parts.iter().map(|(_, stretch)| i16::from(stretch.interval as u8)).collect::<Vec<i16>>())
+    .bind(column(|(_, stretch)| stretch.from))
+    .bind(column(|(_, stretch)| stretch.to))
+    .bind(column(|(open_time, _)| *open_time))
     .fetch_all(pool)
     .await?;
     projected(&rows, candle_of_row)

@@ -13,7 +13,7 @@ mod prevented;
 mod trades;
 
 pub use amendments::{AmendmentQuery, amendments};
-pub use candles::candles;
+pub use candles::{candle_sums, candles};
 pub use load::load_market_data;
 pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists, lists_of};
 pub use orders::{OrderQuery, order_by_client_id, order_by_id, orders};

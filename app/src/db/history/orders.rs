@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "id, price, stop_price, quantity, executed, created, updated, working_since, account, market, side, kind, time_in_force, \
          stp, status, expiry_reason, working, executed_quote::text, hold::text, client_id, quote_order_quantity::text, list, \
-         prevented, prevented_match, iceberg_quantity"
+         prevented, prevented_match, iceberg_quantity, trailing_delta, tracking_since"
     };
 }
 
@@ -135,5 +135,7 @@ fn read(row: &PgRow) -> sqlx::Result<Order> {
         iceberg: optional(24)?,
         // The table has no place for what the book shows at the moment.
         shown: 0,
+        trailing_delta: row.try_get::<Option<i32>, _>(at(25))?.unwrap_or(0).unsigned_abs(),
+        tracking_since: optional(26)?,
     })
 }

@@ -223,6 +223,8 @@ impl<'a> Recorder<'a> {
             | Event::ExtendedOrderPlaced(_)
             | Event::OrderTriggered { .. }
             | Event::PendingActivated { .. } => report.execution = Execution::New,
+            // The trade reached the stop price of another order, which tracks the price from now on: not an event of its account.
+            Event::Trade(trade) if ![trade.taker, trade.maker].contains(&{ order.id }) => return,
             Event::Trade(_) => {
                 report.execution = Execution::Trade;
                 report.trade = self.trade.as_ref().map(|trade| side_of(state, trade, order));

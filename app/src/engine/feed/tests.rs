@@ -65,6 +65,7 @@ impl World {
             quantity: quantity * SCALE,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: ClientId::new(&self.number.to_string()).unwrap(),
         }
     }

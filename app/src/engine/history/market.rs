@@ -1,7 +1,7 @@
 //! This module reads the history of one market: trades, aggregate trades, candles. It must not reveal the owner of a trade.
 
 use exchange_core::{
-    market_data::{AggregateTrade, Candle, CandleRange, Grid, Interval, PublicTrade},
+    market_data::{AggregateTrade, Candle, CandleRange, Grid, Interval, PublicTrade, Stretch, ZonedInterval, sum_of},
     money::Time,
     order::MarketId,
 };
@@ -67,7 +67,7 @@ impl History {
             if let Some(candles) = committed.market_data.candles(market, interval, &range) {
                 return Ok(candles);
             }
-            Grid::new(interval, &range, committed.market_data.now())
+            Grid::new(ZonedInterval::utc(interval), &range, committed.market_data.now())
         };
         let read = |pool| async move { tables::candles(&pool, market, interval, (grid.from, grid.to), range.limit).await };
         self.laid_over(read, |committed, rows| {
@@ -84,6 +84,94 @@ impl History {
         })
         .await
     }
+}
+
+impl History {
+    /// As [`Self::candles`], by the calendar of a time zone. Each candle is a sum of candles of UTC, from memory where it holds them.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn zoned_candles(
+        &self,
+        market: MarketId,
+        zoned: ZonedInterval,
+        range: CandleRange,
+    ) -> Result<Vec<Candle>, HistoryError> {
+        if zoned.is_utc() {
+            return self.candles(market, zoned.interval(), range).await;
+        }
+        let grid = {
+            let committed = self.committed.read();
+            Self::complete(&committed)?;
+            if let Some(candles) = committed.market_data.zoned_candles(market, zoned, &range) {
+                return Ok(candles);
+            }
+            Grid::new(zoned, &range, committed.market_data.now())
+        };
+        let minute = async |start, end| {
+            let found = self.candles(market, Interval::Minutes1, CandleRange { start, end, limit: 1 }).await;
+            found.map(|minutes| minutes.first().copied())
+        };
+        let before = minute(None, Some(grid.from - 1)).await?;
+        let first = match before {
+            Some(_) => grid.from,
+            None => match minute(Some(grid.from), Some(zoned.close(grid.to))).await? {
+                Some(minute) => zoned.open(minute.open_time),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let ZonedParts { held, stored, needed } = self.parts(market, zoned, grid.opens(first));
+        let read = |pool| {
+            let stored = stored.clone();
+            async move { tables::candle_sums(&pool, market, &stored).await }
+        };
+        self.laid_over(read, |_, rows| {
+            if rows.at.time < needed {
+                return Laid::Behind;
+            }
+            let mut parts = rows.rows;
+            parts.extend(&held);
+            parts.sort_unstable_by_key(|part| part.first_trade);
+            let mut candles: Vec<Candle> = before.into_iter().collect();
+            let sums = parts.chunk_by(|one, other| one.open_time == other.open_time);
+            candles.extend(sums.filter_map(|parts| sum_of(parts.first()?.open_time, parts.iter().copied())));
+            Laid::Done(grid.fill(&candles))
+        })
+        .await
+    }
+
+    fn parts(&self, market: MarketId, zoned: ZonedInterval, opens: impl Iterator<Item = Time>) -> ZonedParts {
+        let mut parts = ZonedParts::default();
+        let committed = self.committed.read();
+        let Some(history) = committed.market_data.market(market) else { return parts };
+        let now = committed.market_data.now();
+        for open_time in opens {
+            for stretch in zoned.stretches(open_time) {
+                let since = history.held_since(stretch.interval);
+                if stretch.from < since {
+                    let to = stretch.to.min(since);
+                    parts.needed = parts.needed.max(to.min(now));
+                    parts.stored.push((open_time, Stretch { to, ..stretch }));
+                }
+                let rest = Stretch { from: stretch.from.max(since), ..stretch };
+                if rest.from < rest.to {
+                    parts.held.extend(history.sum(&rest).map(|sum| Candle { open_time, ..sum }));
+                }
+            }
+        }
+        parts
+    }
+}
+
+/// What the candles of a time zone are sums of.
+#[derive(Debug, Default)]
+struct ZonedParts {
+    /// Sums from memory, each with the opening time of its candle.
+    held: Vec<Candle>,
+    /// Stretches to read from the tables, with the opening times of their candles.
+    stored: Vec<(Time, Stretch)>,
+    /// Journal time that the tables must have reached.
+    needed: Time,
 }
 
 /// Hours that a window may span: seven days, and the current hour.

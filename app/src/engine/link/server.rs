@@ -253,8 +253,8 @@ impl LinkSession<'_> {
 
     /// Queues a command in the order of arrival.
     fn queue(&mut self, id: u128, valid_until: Option<i64>, traceparent: &str, bytes: &Bytes) {
-        let span = tracing::error_span!("forwarded", otel.kind = "server");
-        service_kit::trace::continue_from_text(&span, traceparent);
+        let span =
+            service_kit::trace::continue_from_text(traceparent, || tracing::error_span!("forwarded", otel.kind = "server"));
         let entered = span.enter();
         let answer = match Command::decode(bytes) {
             Ok(command) => self.shared.queue.enqueue_forwarded(id, command, valid_until),

@@ -15,7 +15,7 @@ use super::json::Json;
 use super::parameters::Parameters;
 use crate::db::history::HistoryPart;
 use crate::streams::market::aggregate_fields;
-use exchange_core::market_data::{Candle, CandleRange, Interval, PublicTrade};
+use exchange_core::market_data::{Candle, CandleRange, Interval, PublicTrade, ZonedInterval};
 use exchange_core::money::{Amount, Price, Time};
 
 /// Order book levels per side.
@@ -24,8 +24,6 @@ const DEPTH_MAX: usize = 5_000;
 /// Trades, aggregate trades, candles.
 pub(super) const ITEMS_DEFAULT: usize = 500;
 pub(super) const ITEMS_MAX: usize = 1_000;
-/// Values of `timeZone` for UTC, the only supported zone.
-const UTC: [&str; 6] = ["0", "+0", "-0", "0:00", "00:00", "+00:00"];
 
 /// `GET /api/v3/depth`
 pub async fn depth(app: &App, call: &Call<'_>) -> EndpointResult {
@@ -116,19 +114,21 @@ pub async fn klines(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     let text = parameters.mandatory("interval")?;
     let interval = Interval::from_text(text).ok_or(ApiError::INTERVAL)?;
-    if parameters.text("timeZone")?.is_some_and(|zone| !UTC.contains(&zone)) {
-        return Err(ApiError::invalid("timeZone"));
-    }
+    let offset = match parameters.text("timeZone")? {
+        None => 0,
+        Some(text) => windows::time_zone(text).ok_or_else(|| ApiError::invalid("timeZone"))?,
+    };
+    let interval = ZonedInterval::new(interval, offset);
     let limit = parameters.limit(ITEMS_DEFAULT, ITEMS_MAX)?;
     let (start, end) = period(parameters)?;
     let market = symbols::one(&app.engine.committed().read().state, parameters)?;
-    let candles = app.history.candles(market, interval, CandleRange { start, end, limit }).await?;
+    let candles = app.history.zoned_candles(market, interval, CandleRange { start, end, limit }).await?;
     Ok(Reply::written(16 + 192 * candles.len(), |json| {
         json.array(&candles, |json, candle| written_candle(json, interval, candle, call.time_unit));
     }))
 }
 
-fn written_candle(json: &mut Json, interval: Interval, candle: &Candle, unit: TimeUnit) {
+fn written_candle(json: &mut Json, interval: ZonedInterval, candle: &Candle, unit: TimeUnit) {
     json.array([()], |json, ()| {
         json.integer(unit.show(candle.open_time));
         for price in [candle.open, candle.high, candle.low, candle.close] {

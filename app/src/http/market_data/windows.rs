@@ -119,7 +119,7 @@ fn window_size(text: &str) -> Option<Time> {
 }
 
 /// Offset of a time zone such as `0`, `8`, `-1:00` or `05:45`.
-fn time_zone(text: &str) -> Option<Time> {
+pub(super) fn time_zone(text: &str) -> Option<Time> {
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

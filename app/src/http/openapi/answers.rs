@@ -93,7 +93,7 @@ pub const DOCUMENTED: &[Documented] = &[
         ],
         One("PlacedOrderList"),
     ),
-    row("POST", "/api/v3/order/oco", &["symbol", "side", "quantity", "price", "stopPrice"], One("PlacedOrderList")),
+    row("POST", "/api/v3/order/oco", &["symbol", "side", "quantity", "price"], One("PlacedOrderList")),
     row("GET", "/api/v3/orderList", &[], One("OrderList")),
     row("DELETE", "/api/v3/orderList", SYMBOL, One("CanceledOrderList")),
     row("GET", "/api/v3/openOrderList", &[], Many("OrderList")),

@@ -21,19 +21,16 @@ pub enum ParameterKind {
 
 /// Read by name so that a client gets a clear refusal; omitted from the reference.
 pub const REFUSED: &[&str] = &[
-    "trailingDelta",
     "strategyId",
     "strategyType",
     "pegPriceType",
     "pegOffsetValue",
     "pegOffsetType",
-    "aboveTrailingDelta",
     "aboveStrategyId",
     "aboveStrategyType",
     "abovePegPriceType",
     "abovePegOffsetType",
     "abovePegOffsetValue",
-    "belowTrailingDelta",
     "belowStrategyId",
     "belowStrategyType",
     "belowPegPriceType",
@@ -44,19 +41,16 @@ pub const REFUSED: &[&str] = &[
     "workingPegPriceType",
     "workingPegOffsetType",
     "workingPegOffsetValue",
-    "pendingTrailingDelta",
     "pendingStrategyId",
     "pendingStrategyType",
     "pendingPegPriceType",
     "pendingPegOffsetType",
     "pendingPegOffsetValue",
-    "pendingAboveTrailingDelta",
     "pendingAboveStrategyId",
     "pendingAboveStrategyType",
     "pendingAbovePegPriceType",
     "pendingAbovePegOffsetType",
     "pendingAbovePegOffsetValue",
-    "pendingBelowTrailingDelta",
     "pendingBelowStrategyId",
     "pendingBelowStrategyType",
     "pendingBelowPegPriceType",
@@ -112,13 +106,13 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
         "showPermissionSets" => (ParameterKind::Boolean, "Whether permissionSets is filled in. Default: true."),
         "interval" => (
             ParameterKind::One(|| Interval::ALL.iter().map(|interval| interval.text()).collect()),
-            "Length of a candle; 1m is a minute, 1M a month. Weeks start on Monday, 3d candles count from 1970-01-01.",
+            "Length of a candle; 1s is a second, 1m a minute, 1M a month. Weeks start on Monday, 3d candles count from 1970-01-01.",
         ),
         "windowSize" => (ParameterKind::Text, "1m to 59m, 1h to 23h, 1d to 7d. Default: 1d."),
         "timeZone" if path.ends_with("tradingDay") => {
             (ParameterKind::Text, "Offset of the day from UTC: -12:00 to +14:00, e.g. 8 or 05:45. Default: 0.")
         }
-        "timeZone" => (ParameterKind::Text, "Only UTC is supported: 0 or 00:00."),
+        "timeZone" => (ParameterKind::Text, "Offset of the intervals from UTC: -12:00 to +14:00, e.g. 8 or 05:45. Default: 0."),
         "startTime" => (ParameterKind::Time, "Inclusive. With it the answer starts with the oldest match, up to the limit."),
         "endTime" => (ParameterKind::Time, "Inclusive."),
         "side" => (ParameterKind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
@@ -160,6 +154,15 @@ pub fn describe(path: &str, name: &str) -> Option<(ParameterKind, &'static str)>
             (ParameterKind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
         "newQty" => (ParameterKind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
+        "trailingDelta"
+        | "aboveTrailingDelta"
+        | "belowTrailingDelta"
+        | "pendingTrailingDelta"
+        | "pendingAboveTrailingDelta"
+        | "pendingBelowTrailingDelta" => (
+            ParameterKind::Integer,
+            "Makes an order that waits for a price a trailing stop order: the fall or rise from the best price that triggers it, in basis points.",
+        ),
         "icebergQty"
         | "aboveIcebergQty"
         | "belowIcebergQty"

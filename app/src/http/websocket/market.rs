@@ -69,6 +69,8 @@ pub fn open_market_session(app: &Arc<App>, request: &Request) -> Result<Box<dyn 
     };
     // A raw path without `@` or `!`, such as `/ws/0`, only labels the connection.
     let is_name = |name: &&str| combined || name.contains(['@', '!']) || is_listen_key(name);
+    // In a query `+` means a space, and clients do not escape the zone of `kline_1d@+08:00`. No name has a space.
+    let names = names.replace("@ ", "@+");
     let names = names.split('/').filter(is_name).filter(|name| !name.is_empty());
     session.subscribe(names.collect()).map_err(|fault| match fault {
         Refused::Stream(name) => ApiError::invalid_stream(&name),

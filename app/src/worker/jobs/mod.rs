@@ -92,11 +92,11 @@ where
 }
 
 fn span(job: &'static str, traceparent: Option<&str>) -> tracing::Span {
-    let span = tracing::error_span!("job", otel.name = %format_args!("job {job}"), otel.kind = "consumer", job);
-    if let Some(traceparent) = traceparent {
-        service_kit::trace::continue_from_text(&span, traceparent);
+    let create = || tracing::error_span!("job", otel.name = %format_args!("job {job}"), otel.kind = "consumer", job);
+    match traceparent {
+        Some(traceparent) => service_kit::trace::continue_from_text(traceparent, create),
+        None => create(),
     }
-    span
 }
 
 /// A job's failure as the queue stores it.

@@ -36,6 +36,8 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
     let of_level_6 =
         ["market", "set-limits", "BTCUSDT", "--iceberg-parts", "4", "--max-iceberg-orders", "2", "--max-order-amends", "1"];
     operator.does(&of_level_6).await;
+    let of_level_7 = ["market", "set-limits", "BTCUSDT", "--min-trailing-above-delta", "20", "--max-trailing-below-delta", "300"];
+    operator.does(&of_level_7).await;
     let of_all = json!([
         {"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 3},
         {"filterType": "EXCHANGE_MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 1},
@@ -49,6 +51,10 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
         json!({"filterType": "MAX_POSITION", "maxPosition": "100.50000000"}),
         json!({"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 2}),
         json!({"filterType": "ICEBERG_PARTS", "limit": 4}),
+        json!({
+            "filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 20, "maxTrailingAboveDelta": 2_000, "minTrailingBelowDelta": 10,
+            "maxTrailingBelowDelta": 300,
+        }),
         json!({"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": 2}),
         json!({"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 1}),
     ] {
@@ -79,6 +85,8 @@ async fn filters_of_positions_and_counts_are_added_and_removed() {
     assert!(refused.contains("max-position: invalid value many"), "{refused}");
     let refused = operator.refused(&["market", "set-limits", "BTCUSDT", "--iceberg-parts", "1"]).await;
     assert!(refused.contains("the limit of ICEBERG_PARTS must be 2 to 1000, or 0 for 100; sent: 1"), "{refused}");
+    let refused = operator.refused(&["market", "set-limits", "BTCUSDT", "--min-trailing-below-delta", "301"]).await;
+    assert!(refused.contains("trailingBelowDelta must be from 1 to 9999 basis points"), "{refused}");
     let zero = ["--max-orders", "0", "--max-algo-orders", "0", "--max-order-lists", "0", "--max-iceberg-orders", "0"];
     operator.does(&[&["market", "set-exchange-limits"], &zero[..]].concat()).await;
     assert_eq!(exchange.public("/api/v3/exchangeInfo", "").await.ok()["exchangeFilters"], json!([]));

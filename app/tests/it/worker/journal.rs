@@ -122,7 +122,7 @@ impl Journal {
         let market = self.below(2) as u16;
         let side = if self.below(2) == 0 { Side::Buy } else { Side::Sell };
         let price = 1_000 + self.below(20) as i64;
-        match self.below(20) {
+        match self.below(21) {
             0 => Command::CancelAll { account, market },
             1..=4 => {
                 let open: Vec<_> = self.state.open_orders(account, Some(market)).iter().map(|order| order.id).collect();
@@ -144,8 +144,17 @@ impl Journal {
             12 => {
                 Command::Place(NewOrder { quantity: SCALE / 5, iceberg: SCALE / 20, ..self.order(account, market, side, price) })
             }
+            13 => self.trailing(account, market, side, price),
             _ => Command::Place(self.order(account, market, side, price)),
         }
+    }
+
+    /// Half of them track the price from the start.
+    fn trailing(&mut self, account: AccountId, market: u16, side: Side, price: i64) -> Command {
+        let stop_price = if self.below(2) == 0 { 0 } else { price * SCALE };
+        let trailing_delta = 10 + self.below(60) as u32;
+        let order = self.order(account, market, side, price);
+        Command::Place(NewOrder { kind: OrderType::StopLossLimit, stop_price, trailing_delta, ..order })
     }
 
     /// Of any of the account's open orders, under another client id half of the time.
@@ -174,6 +183,7 @@ impl Journal {
             quantity: SCALE / 100 * (1 + self.below(100) as i64),
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: self.client_id(),
         }
     }
@@ -186,6 +196,7 @@ impl Journal {
             stop_price,
             time_in_force: TimeInForce::Gtc,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: self.client_id(),
         };
         let above = leg(OrderType::LimitMaker, (price + 30) * SCALE, 0);
@@ -209,6 +220,7 @@ impl Journal {
             quantity,
             quote_order_quantity: 0,
             iceberg: 0,
+            trailing_delta: 0,
             client_id: leg.client_id,
         };
         let pending = PendingOrders::Pair { above: order(&above), below: order(&below) };

@@ -108,6 +108,8 @@ struct OrderRow {
     prevented: Option<i64>,
     prevented_match: Option<i64>,
     iceberg_quantity: Option<i64>,
+    trailing_delta: Option<i32>,
+    tracking_since: Option<i64>,
 }
 
 impl From<&Order> for OrderRow {
@@ -139,6 +141,8 @@ impl From<&Order> for OrderRow {
             prevented: (order.prevented > 0).then_some(order.prevented),
             prevented_match: (order.prevented > 0).then_some(order.prevented_match as i64),
             iceberg_quantity: (order.iceberg > 0).then_some(order.iceberg),
+            trailing_delta: (order.trailing_delta > 0).then_some(order.trailing_delta as i32),
+            tracking_since: (order.tracking_since > 0).then_some(order.tracking_since),
         }
     }
 }

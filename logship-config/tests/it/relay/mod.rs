@@ -2,6 +2,7 @@
 
 mod anywhere;
 mod crowd;
+mod hostile;
 mod opensearch;
 mod outcomes;
 mod refusals;

@@ -49,7 +49,12 @@ impl Naive {
             let o = &self.open[me];
             let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
             let left = i128::from(o.left());
-            most = most.max(if o.new.side == Side::Buy { i128::from(price) * left / ONE } else { left });
+            let before = left + i128::from(order.new.quantity - amend.quantity);
+            most = most.max(match o.new.side {
+                Side::Sell => left,
+                Side::Buy if price == 0 => o.hold * left / before,
+                Side::Buy => i128::from(price) * left / ONE,
+            });
         }
         for id in &pair {
             let me = self.find(*id).unwrap();
@@ -76,6 +81,7 @@ impl Naive {
         }
         let price = match (new.kind, by_stop) {
             (OrderType::Market, _) => self.average(),
+            (_, true) if new.stop_price == 0 => self.average(),
             (_, true) => Some(new.stop_price.into()),
             (_, false) => Some(new.price.into()),
         };

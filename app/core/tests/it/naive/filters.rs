@@ -28,7 +28,8 @@ impl Naive {
         let f = &self.filters;
         let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
         let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
-        for price in [(new.kind.has_price(), new.price), (new.kind.is_algo(), new.stop_price)] {
+        let follows = new.trailing_delta > 0 && new.stop_price == 0;
+        for price in [(new.kind.has_price(), new.price), (new.kind.is_algo() && !follows, new.stop_price)] {
             if price.0 && outside(price.1, f.min_price, f.max_price, f.tick_size) {
                 return failure("PRICE_FILTER");
             }
@@ -57,6 +58,7 @@ impl Naive {
         let value = match new.kind {
             OrderType::Market if by_quote => Some(new.quote_order_quantity),
             OrderType::Market => average.map(at),
+            OrderType::StopLoss | OrderType::TakeProfit if follows => average.map(at),
             OrderType::StopLoss | OrderType::TakeProfit => Some(at(new.stop_price.into())),
             _ => Some(at(new.price.into())),
         };
@@ -66,6 +68,28 @@ impl Naive {
             Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
             _ => {}
         }
+        self.check_iceberg(new)?;
+        if new.trailing_delta == 0 {
+            return Ok(());
+        }
+        if !new.kind.is_algo() {
+            return refuse("Unsupported order combination.");
+        }
+        let stop_loss = matches!(new.kind, OrderType::StopLoss | OrderType::StopLossLimit);
+        let own = if stop_loss == (new.side == Side::Buy) {
+            self.market_limits.trailing_above
+        } else {
+            self.market_limits.trailing_below
+        };
+        let (least, most) = (if own[0] == 0 { 10 } else { own[0] }, if own[1] == 0 { 2_000 } else { own[1] });
+        if (least..=most).contains(&new.trailing_delta) { Ok(()) } else { failure("TRAILING_DELTA") }
+    }
+
+    fn check_iceberg(&self, new: &NewOrder) -> Result<(), String> {
+        let f = &self.filters;
+        let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
+        let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
+        let market_like = !new.kind.has_price();
         if new.iceberg == 0 {
             return Ok(());
         }

@@ -18,6 +18,7 @@ impl Naive {
             quantity: oco.quantity,
             quote_order_quantity: 0,
             iceberg: leg.iceberg,
+            trailing_delta: leg.trailing_delta,
             client_id: leg.client_id,
         };
         let (above, below) = (leg(&oco.above), leg(&oco.below));
@@ -29,13 +30,14 @@ impl Naive {
             return refuse("Duplicate order sent.");
         }
         let prices = |o: &NewOrder| match o.kind {
+            _ if o.trailing_delta > 0 && o.stop_price == 0 => Vec::new(),
             OrderType::LimitMaker => vec![o.price],
             OrderType::TakeProfitLimit => vec![o.price, o.stop_price],
             _ => vec![o.stop_price],
         };
         let last = self.last_price();
-        let low = prices(&above).into_iter().min().unwrap();
-        let high = prices(&below).into_iter().max().unwrap();
+        let low = prices(&above).into_iter().min().unwrap_or(i64::MAX);
+        let high = prices(&below).into_iter().max().unwrap_or(0);
         if low <= high || (last != 0 && (low <= last || high >= last)) {
             return refuse("The relationship of the prices for the orders is not correct.");
         }

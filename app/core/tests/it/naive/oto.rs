@@ -7,6 +7,8 @@ use exchange_core::order::OrderType;
 /// Lowest and highest price that places the order in a pair.
 fn reach(o: &NewOrder) -> (i64, i64) {
     match o.kind {
+        // Whichever bound is asked for, it holds.
+        _ if o.trailing_delta > 0 && o.stop_price == 0 => (i64::MAX, 0),
         OrderType::LimitMaker => (o.price, o.price),
         OrderType::TakeProfitLimit => (o.price.min(o.stop_price), o.price.max(o.stop_price)),
         _ => (o.stop_price, o.stop_price),
@@ -55,6 +57,7 @@ impl Naive {
             let id = self.add(order, quantity, 0, list);
             let me = self.find(id).unwrap();
             (self.open[me].waiting, self.open[me].pending, self.open[me].status) = (false, true, "PENDING_NEW");
+            self.open[me].best = None;
             shown.push(id);
         }
         let mark = self.trades.len();
@@ -98,6 +101,9 @@ impl Naive {
             let order = &mut self.open[me];
             (order.hold, order.pending, order.status) = (hold, false, "NEW");
             if new.kind.is_algo() {
+                let last = self.last_price();
+                let order = &mut self.open[me];
+                order.best = (new.trailing_delta > 0 && new.stop_price == 0 && last > 0).then_some(last);
                 order.waiting = true;
             } else {
                 self.take(id, false);

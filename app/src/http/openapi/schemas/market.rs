@@ -58,8 +58,8 @@ pub struct Symbol {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Filter {
-    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, ICEBERG_PARTS, MAX_NUM_ORDERS,
-    /// MAX_NUM_ALGO_ORDERS, MAX_NUM_ICEBERG_ORDERS, MAX_POSITION, MAX_NUM_ORDER_LISTS, MAX_NUM_ORDER_AMENDS, EXCHANGE_MAX_NUM_ORDERS,
+    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, ICEBERG_PARTS, TRAILING_DELTA,
+    /// MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS, MAX_NUM_ICEBERG_ORDERS, MAX_POSITION, MAX_NUM_ORDER_LISTS, MAX_NUM_ORDER_AMENDS, EXCHANGE_MAX_NUM_ORDERS,
     /// EXCHANGE_MAX_NUM_ALGO_ORDERS, EXCHANGE_MAX_NUM_ICEBERG_ORDERS or EXCHANGE_MAX_NUM_ORDER_LISTS.
     #[schema(example = "PRICE_FILTER")]
     pub filter_type: String,
@@ -87,6 +87,14 @@ pub struct Filter {
     pub max_num_iceberg_orders: Option<u32>,
     /// ICEBERG_PARTS
     pub limit: Option<u32>,
+    #[schema(example = 10)]
+    pub min_trailing_above_delta: Option<u32>,
+    #[schema(example = 2_000)]
+    pub max_trailing_above_delta: Option<u32>,
+    #[schema(example = 10)]
+    pub min_trailing_below_delta: Option<u32>,
+    #[schema(example = 2_000)]
+    pub max_trailing_below_delta: Option<u32>,
     pub max_num_order_amends: Option<u32>,
     pub max_num_order_lists: Option<u32>,
     pub max_position: Option<Decimal>,

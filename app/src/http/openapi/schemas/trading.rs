@@ -111,6 +111,10 @@ pub struct Order {
     pub side: String,
     pub stop_price: Decimal,
     pub iceberg_qty: Decimal,
+    /// Only for a trailing stop order: basis points.
+    pub trailing_delta: Option<u32>,
+    /// Only for a trailing stop order: when it began to track the price; -1 before.
+    pub trailing_time: Option<i64>,
     pub time: Timestamp,
     pub update_time: Timestamp,
     pub is_working: bool,
@@ -150,6 +154,10 @@ pub struct CanceledOrder {
     pub stop_price: Option<Decimal>,
     /// Only for an iceberg order.
     pub iceberg_qty: Option<Decimal>,
+    /// Only for a trailing stop order: basis points.
+    pub trailing_delta: Option<u32>,
+    /// Only for a trailing stop order: when it began to track the price; -1 before.
+    pub trailing_time: Option<i64>,
     pub self_trade_prevention_mode: String,
     pub prevented_match_id: Option<u64>,
     pub prevented_quantity: Option<Decimal>,

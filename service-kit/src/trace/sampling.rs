@@ -1,0 +1,55 @@
+//! This module decides before a span exists whether its trace is exported. It must not store a span.
+//!
+//! OpenTelemetry's layer gathers name, times and attributes of each span, and asks its sampler afterwards. At a ratio of 1 % nearly all of
+//! that work is discarded. Here the sampler is asked first, for the first span of a trace in this process, and spans below it follow.
+
+use std::cell::RefCell;
+
+use opentelemetry::{
+    Context as TraceParent, TraceId,
+    trace::{SpanContext, SpanKind, TraceContextExt},
+};
+use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
+use tracing::{Metadata, Span, Subscriber};
+use tracing_subscriber::{
+    layer::{Context, Filter},
+    registry::LookupSpan,
+};
+
+thread_local! {
+    /// The span of another process or thread below which this thread is creating a span.
+    static PARENT: RefCell<Option<SpanContext>> = const { RefCell::new(None) };
+}
+
+/// Creates a span whose parent is `parent`. Its parent must also be set afterwards: this only decides whether it is exported.
+pub(super) fn below(parent: SpanContext, create: impl FnOnce() -> Span) -> Span {
+    PARENT.set(Some(parent));
+    let span = create();
+    PARENT.set(None);
+    span
+}
+
+/// Enables the spans of sampled traces, and their events, for one layer. The tracer of that layer must sample every span.
+pub(crate) struct SampledFilter(pub Box<dyn ShouldSample>);
+
+impl SampledFilter {
+    /// For the first span of a trace in this process. A ratio is of random numbers, since the trace has no id yet.
+    fn begins(&self, name: &str) -> bool {
+        let parent = PARENT.with_borrow(Clone::clone);
+        let trace = parent.as_ref().map_or_else(|| TraceId::from(rand::random::<u128>()), SpanContext::trace_id);
+        let parent = parent.map(|parent| TraceParent::new().with_remote_span_context(parent));
+        let result = self.0.should_sample(parent.as_ref(), trace, name, &SpanKind::Internal, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for SampledFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        let begins = || metadata.is_span() && self.begins(metadata.name());
+        if PARENT.with_borrow(Option::is_some) {
+            return begins();
+        }
+        // The context finds only the spans that this filter enabled.
+        context.current_span().id().map_or_else(begins, |current| context.span(current).is_some())
+    }
+}
