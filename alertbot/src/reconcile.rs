@@ -221,8 +221,7 @@ impl Reconciler {
     async fn is_young(&self) -> anyhow::Result<bool> {
         let settled = self.writer.routing.config.incidents.settle_after_restart;
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
-        // Alertmanager states its start by the wall clock.
-        Ok(self.clock.wall().duration_since(self.alertmanager.up_since().await?) < settled)
+        Ok(self.alertmanager.up_for(self.clock.wall()).await? < settled)
     }
 
     /// Settles ends that one replica reported before this read began, by the data of all replicas. `latest`: when an end reported

@@ -7,8 +7,8 @@ use std::{collections::HashMap, time::Duration};
 
 use alertbot_core::alert::{Alert, Labels, Status, labels::in_matcher};
 use anyhow::Context;
-use jiff::Timestamp;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header::DATE};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::{self, Credentials};
@@ -195,14 +195,19 @@ impl AlertmanagerClient {
         }
     }
 
-    /// Start time of the youngest replica.
-    pub async fn up_since(&self) -> anyhow::Result<Timestamp> {
-        let mut since = Timestamp::MIN;
+    /// How long the youngest replica has been running, by its own clock: the `Date` of its answer. `wall` applies to an answer
+    /// without one. The clock of this host may differ, and an Alertmanager that looks old while it is still empty would end every
+    /// incident.
+    pub async fn up_for(&self, wall: Timestamp) -> anyhow::Result<SignedDuration> {
+        let mut youngest = SignedDuration::MAX;
         for url in &self.urls {
-            let status: Uptime = self.get(url, "status", &[]).await?;
-            since = since.max(status.uptime);
+            let request = self.request(Method::GET, url, "status").send().await;
+            let reply = request.map_err(reqwest::Error::without_url).context("asking Alertmanager")?;
+            let date = reply.headers().get(DATE).and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
+            let status: Uptime = read(Ok(reply)).await?;
+            youngest = youngest.min(date.map_or(wall, |date| date.timestamp()).duration_since(status.uptime));
         }
-        Ok(since)
+        Ok(youngest)
     }
 
     pub async fn groups(&self) -> anyhow::Result<Vec<Group>> {
@@ -337,3 +342,6 @@ fn cut(text: &str) -> String {
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,16 @@
 //! This module reads on-call calendars (iCalendar, RFC 5545): who is on duty when. Apart from reading a file, it is pure: text and
 //! time are arguments.
 //!
-//! - `calcard` parses, resolves time zones (IANA, Windows names, `VTIMEZONE`) and expands recurrences. Expansion runs in local
-//!   time, so a shift stays at nine when clocks change.
+//! - `calcard` parses, resolves names of time zones (IANA, Windows) and expands recurrences. Expansion runs in local time, so a
+//!   shift stays at nine when clocks change.
+//! - A time zone that the calendar itself defines under an unknown name applies by its rules. Any other name is an error.
 //! - A changed occurrence (`RECURRENCE-ID`) replaces the one that it names; a cancelled one removes it.
 //! - An event that names no person of the configuration, or more than one, is skipped with a reason. A text that is not a complete
 //!   calendar is refused as a whole.
 
 mod occurrence;
 mod who;
+mod zone_rules;
 
 #[cfg(test)]
 mod tests;
@@ -75,7 +77,7 @@ pub fn read(text: &str, names: &CalendarNames, zone: &TimeZone, now: Timestamp) 
         return fault(format!("has {} events; at most {MOST_EVENTS} are read", events.len()));
     }
     let mut reading = CalendarReading {
-        zones: Zones { resolver: calendar.build_tz_resolver(), default: zone },
+        zones: Zones { resolver: calendar.build_tz_resolver(), calendar: &calendar, default: zone },
         names,
         from: now.checked_sub(BEFORE).unwrap_or(Timestamp::MIN),
         to: now.checked_add(AFTER).unwrap_or(Timestamp::MAX),

@@ -15,9 +15,13 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
+use super::zone_rules;
+
 /// Time zones of a calendar.
 pub(super) struct Zones<'a> {
     pub resolver: TzResolver<&'a str>,
+    /// Its `VTIMEZONE`s define the names that the resolver does not know.
+    pub calendar: &'a ICalendar,
     /// Of times without a zone.
     pub default: &'a TimeZone,
 }
@@ -69,6 +73,9 @@ impl Zones<'_> {
         let Some(name) = name else { return Ok(self.default.clone()) };
         let unknown = || format!("unknown time zone {name:?}");
         let Some(resolved) = self.resolver.resolve(name) else {
+            if let Some(defined) = zone_rules::defined(self.calendar, name) {
+                return defined;
+            }
             // Evolution and others write a prefix of their own before the name: `/example.org/Europe/Berlin`.
             let ends = name.match_indices('/').map(|(at, _)| &name[at + 1..]);
             return ends.filter_map(|end| TimeZone::get(end).ok()).next().ok_or_else(unknown);

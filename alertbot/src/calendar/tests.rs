@@ -124,6 +124,82 @@ fn every_kind_of_time_is_resolved() {
     }
 }
 
+/// A zone of one observance is a name with its rules.
+fn zone_of(name: &str, observances: &[(&str, &str, &str, &str)]) -> String {
+    let parts = observances.iter().map(|(kind, start, to, rule)| {
+        format!("BEGIN:{kind}\r\nDTSTART:{start}\r\nTZOFFSETFROM:+0000\r\nTZOFFSETTO:{to}\r\n{rule}END:{kind}\r\n")
+    });
+    format!("BEGIN:VTIMEZONE\r\nTZID:{name}\r\n{}END:VTIMEZONE\r\n", parts.collect::<String>())
+}
+
+/// Outlook defines a zone under a name that no table contains, or quotes the label of its list. The rules of the file apply, also
+/// south of the equator, with a rule that has ended, and with an offset of a quarter hour.
+#[test]
+fn a_zone_that_the_calendar_defines_applies_by_its_rules() {
+    let yearly = |month: u8, day: &str| format!("RRULE:FREQ=YEARLY;BYMONTH={month};BYDAY={day}\r\n");
+    let (march, october) = (yearly(3, "-1SU"), yearly(10, "-1SU"));
+    let berlin = zone_of(
+        "Customized Time Zone",
+        &[("STANDARD", "16010101T030000", "+0100", &october), ("DAYLIGHT", "16010101T020000", "+0200", &march)],
+    );
+    let (april, south) = (yearly(4, "1SU"), yearly(10, "1SU"));
+    let sydney = zone_of(
+        "Head office",
+        &[("DAYLIGHT", "16010101T020000", "+1100", &south), ("STANDARD", "16010101T030000", "+1000", &april)],
+    );
+    let abolished = "RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=4FR;UNTIL=20220321T000000Z\r\n";
+    let tehran =
+        zone_of("Plant", &[("DAYLIGHT", "20080321T000000", "+0430", abolished), ("STANDARD", "20220922T000000", "+0330", "")]);
+    let nepal = zone_of("Branch", &[("STANDARD", "19700101T000000", "+0545", "")]);
+    let zones = [berlin, sydney, tehran, nepal];
+    for (name, day, expected) in [
+        ("Customized Time Zone", "20260105", "2026-01-05T08:00:00Z"),
+        ("Customized Time Zone", "20260328", "2026-03-28T08:00:00Z"),
+        ("Customized Time Zone", "20260329", "2026-03-29T07:00:00Z"),
+        ("\"Customized Time Zone\"", "20261025", "2026-10-25T08:00:00Z"),
+        ("Head office", "20260105", "2026-01-04T22:00:00Z"),
+        ("Head office", "20260405", "2026-04-04T23:00:00Z"),
+        ("Plant", "20260705", "2026-07-05T05:30:00Z"),
+        ("Branch", "20260105", "2026-01-05T03:15:00Z"),
+        ("\"(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna\"", "20260705", "2026-07-05T07:00:00Z"),
+        ("\"tzone://Microsoft/Utc\"", "20260705", "2026-07-05T09:00:00Z"),
+        ("Eastern Standard Time", "20260705", "2026-07-05T13:00:00Z"),
+        ("FLE Standard Time", "20260705", "2026-07-05T06:00:00Z"),
+    ] {
+        let one = event(&format!("SUMMARY:ada\nDTSTART;TZID={name}:{day}T090000\nDURATION:PT1H"));
+        let now = format!("{}-{}-{}T00:00:00Z", &day[..4], &day[4..6], &day[6..]);
+        let mut parts = zones.to_vec();
+        parts.push(one);
+        let found = shifts(&now, &parts);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("ada {expected}")), "{name} {day}: {found:?}");
+    }
+}
+
+/// A definition that cannot be applied is an error with the name of the zone.
+#[test]
+fn a_zone_with_other_rules_is_named() {
+    let one = "SUMMARY:ada\nDTSTART;TZID=Odd:20260105T090000\nDURATION:PT1H";
+    let other = "RRULE:FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=8,9,10,11,12,13,14;BYDAY=SU\r\n";
+    let plain = "RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=2SU\r\n";
+    for (zone, reason) in [
+        (zone_of("Odd", &[("DAYLIGHT", "20070311T020000", "-0400", plain)]), "has no STANDARD"),
+        (
+            zone_of("Odd", &[("STANDARD", "20071104T020000", "-0500", ""), ("DAYLIGHT", "20070311T020000", "-0400", plain)]),
+            "its summer time has no end",
+        ),
+        (
+            zone_of("Odd", &[("STANDARD", "20071104T020000", "-0500", ""), ("DAYLIGHT", "20070311T020000", "-0400", other)]),
+            "only yearly changes on a weekday of a month are supported",
+        ),
+        (zone_of("Odd", &[("STANDARD", "20071104T020000", "nonsense", "")]), "TZOFFSETTO"),
+    ] {
+        let found = content("2026-01-05T00:00:00Z", &[zone, event(one)]);
+        assert!(found.shifts.is_empty() && found.skipped.len() == 1, "{reason}: {found:?}");
+        let said = &found.skipped[0];
+        assert!(said.contains("time zone \"Odd\"") && said.contains(reason), "{said}");
+    }
+}
+
 #[test]
 fn an_event_names_its_person_by_attendee_or_summary() {
     let named =

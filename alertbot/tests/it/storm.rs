@@ -35,7 +35,9 @@ fn has_ended(shown: &[&str], name: &str) -> Option<bool> {
     Some(if is_card { latest.lines().nth(1)?.contains("resolved") } else { line.contains("resolved") })
 }
 
-async fn storm(outage: Duration, criticals: usize, apart: Duration) {
+/// Telegram limits the chat, in windows of `window` seconds, until it has refused the critical: on a busy machine the storm takes
+/// longer than any fixed time, and a digest that was claimed before the critical may rightly be first.
+async fn storm(window: u64, criticals: usize, apart: Duration) {
     let mut seed = Seed::demo();
     seed.chats.extend((0..OTHERS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &format!("c{number}"))));
     let (emulator, folder) = (Emulator::start(seed).await.unwrap(), tempfile::tempdir().unwrap());
@@ -46,7 +48,7 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
     settings.rest = format!("routes:\n{routes}  - name: everything\n    chats: [operations]\n");
     let bot = Bot::start(&settings).await;
 
-    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: None }).in_chat(OPERATIONS).lasting(outage));
+    emulator.fault(InjectedFault::new(FaultKind::TooManyRequests { retry_after: Some(window) }).in_chat(OPERATIONS));
     let began = Timestamp::now();
     for number in 0..GROUPS {
         assert_eq!(bot.post(&stormy(number, "firing", began)).await, 200);
@@ -63,6 +65,14 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
         assert_eq!(bot.post(&group(&name, &[alert("firing", labels, Timestamp::now())])).await, 200);
         tokio::time::sleep(apart).await;
     }
+
+    // While the chat is limited, the critical is the one message that is tried.
+    let tried = emulator.until(Duration::from_secs(120), |world| {
+        let names = |call: &&RecordedCall| call.parameters["text"].as_str().is_some_and(|text| text.contains("StormedCritical"));
+        world.calls().find(names).map(|call| (call.code, call.acted))
+    });
+    assert_eq!(tried.await.expect("the critical is tried"), (429, false));
+    emulator.clear_faults();
 
     let texts = |calls: &[RecordedCall]| -> Vec<String> {
         let to_chat = calls.iter().filter(|call| call.chat == Some(OPERATIONS) && call.acted);
@@ -107,11 +117,11 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
 
 #[tokio::test]
 async fn two_hundred_groups_at_once_hold_up_no_critical_and_break_no_limit() {
-    storm(Duration::from_secs(12), 50, Duration::from_millis(200)).await;
+    storm(5, 50, Duration::from_millis(200)).await;
 }
 
 #[tokio::test]
 #[ignore = "the long form: make soak"]
 async fn a_storm_of_a_minute_and_five_hundred_criticals() {
-    storm(Duration::from_secs(60), 500, Duration::from_millis(200)).await;
+    storm(30, 500, Duration::from_millis(200)).await;
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dashboards::{absence::absence, rules};
+use dashboards::{
+    absence::{ZeroDivisor, absence},
+    rules,
+};
 
 fn severity(of: &str) -> u8 {
     ["none", "warning", "critical"].iter().position(|name| *name == of).map_or(0, |rank| u8::try_from(rank).unwrap())
@@ -37,4 +40,52 @@ fn every_such_alert_is_tested_with_a_declared_target() {
         .collect();
     let without: Vec<_> = absence().itself.into_iter().filter(|name| !asked.contains(name)).collect();
     assert!(without.is_empty(), "{without:?} have no test with a declared target whose series are gone");
+}
+
+/// An expression without texts, in which a slash is a division.
+fn divides(expr: &str) -> bool {
+    let quoted =
+        |quote| move |(number, part): (usize, &str)| (number % 2 == 0).then(|| part.split(quote).step_by(2).collect::<String>());
+    expr.split('"').enumerate().filter_map(quoted('\'')).any(|part| part.contains('/'))
+}
+
+/// Alternatives of an expression, none of which is inside parentheses.
+fn alternatives(expr: &str) -> Vec<String> {
+    let (mut depth, mut parts) = (0_i32, vec![String::new()]);
+    for word in expr.split_inclusive([' ', '\n', '(', ')']) {
+        if depth == 0 && word.trim() == "or" {
+            parts.push(String::new());
+            continue;
+        }
+        depth += match word.chars().last() {
+            Some('(') => 1,
+            Some(')') => -1,
+            _ => 0,
+        };
+        parts.last_mut().unwrap().push_str(word);
+    }
+    parts
+}
+
+/// 0/0 is NaN, and NaN is neither above nor below a threshold: an alert on a ratio is silent exactly when everything stands still.
+#[test]
+fn every_alert_on_a_ratio_says_what_happens_at_zero() {
+    let (list, recorded) = (absence(), rules::recordings());
+    let ratios: BTreeSet<_> = recorded.iter().filter(|rule| divides(&rule.expr)).map(|rule| rule.record.clone()).collect();
+    let alerts: BTreeMap<_, _> = rules::alerts().into_iter().map(|alert| (alert.alert.clone(), alert)).collect();
+    let on_ratio = |expr: &str| divides(expr) || ratios.iter().any(|record| expr.contains(record.as_str()));
+    let found: BTreeSet<_> = alerts.values().filter(|alert| on_ratio(&alert.expr)).map(|alert| alert.alert.clone()).collect();
+    assert!(found.len() > 10, "only {found:?} divide");
+    assert_eq!(list.ratios.keys().cloned().collect::<BTreeSet<_>>(), found, "absence.yml says of each ratio what 0/0 does");
+    for (name, answer) in &list.ratios {
+        match answer {
+            ZeroDivisor::Fires(cover) => {
+                let cover = alerts.get(cover).unwrap_or_else(|| panic!("{name}: {cover} is not an alert"));
+                let plain =
+                    alternatives(&cover.expr).into_iter().any(|part| !on_ratio(&part) && !part.contains("expected_targets"));
+                assert!(plain, "{name}: {} has only ratios and absence", cover.alert);
+            }
+            ZeroDivisor::Healthy(reason) | ZeroDivisor::Never(reason) => assert!(reason.len() > 10, "{name}: {reason:?}"),
+        }
+    }
 }

@@ -149,9 +149,44 @@ fn ranges_in_rules_span_four_scrapes_of_a_minute() {
             seen += 1;
             assert!(duration(&found[1]) >= Duration::from_secs(240), "{name}: the range [{}] is shorter than 4m", &found[1]);
         }
-        assert!(!expr.contains("holt_winters"), "{name}: Prometheus 3 renamed holt_winters to double_exponential_smoothing");
     }
     assert!(seen > 20, "only {seen} ranges were read");
+}
+
+/// What Prometheus 3 removed, renamed or reads otherwise (its migration guide), and what only a feature flag allows.
+const CHANGED_IN_3: &[(&str, &str)] = &[
+    ("holt_winters", "Prometheus 3 renamed it to double_exponential_smoothing, behind a feature flag"),
+    ("double_exponential_smoothing", "it needs a feature flag, and Prometheus 2 does not know it"),
+    ("sort_by_label", "it needs a feature flag"),
+    ("limitk", "it needs a feature flag"),
+    ("limit_ratio", "it needs a feature flag"),
+    ("histogram_avg", "it reads native histograms, which nothing scrapes"),
+    ("histogram_count", "it reads native histograms, which nothing scrapes"),
+    ("histogram_fraction", "it reads native histograms, which nothing scrapes"),
+    ("histogram_sum", "it reads native histograms, which nothing scrapes"),
+    ("_created", "Prometheus 3 stores it only with a feature flag"),
+    ("{\"", "a quoted name of a metric or label is a syntax error in Prometheus 2"),
+    ("prometheus_remote_storage_highest_timestamp_in_seconds", "it was moved"),
+];
+
+/// Rules and panels have one meaning in Prometheus 2 and 3.
+#[test]
+fn no_query_depends_on_the_major_version_of_prometheus() {
+    let mut all: Vec<(String, String)> = Board::all().flat_map(|board| board.queries("5m")).collect();
+    all.extend(rules::recordings().into_iter().map(|rule| (rule.record, rule.expr)));
+    all.extend(rules::alerts().into_iter().map(|alert| (alert.alert, alert.expr)));
+    assert!(all.len() > 200, "only {} queries were read", all.len());
+    // A bound of a summary or bucket is stored as a float: `1` becomes `1.0`.
+    let integer = Regex::new(r#"\b(le|quantile)\s*(!?=)\s*"\d+""#).unwrap();
+    // A dot matches a line break since 3: a pattern that ends before it must not depend on it.
+    let line_break = Regex::new(r#"[=!]~"[^"]*\\n"#).unwrap();
+    for (place, query) in all {
+        for (word, why) in CHANGED_IN_3 {
+            assert!(!query.contains(word), "{place} uses {word}: {why}");
+        }
+        assert!(!integer.is_match(&query), "{place} compares an integer bound, which Prometheus 3 stores as a float: {query}");
+        assert!(!line_break.is_match(&query), "{place} matches a line break: {query}");
+    }
 }
 
 #[test]
