@@ -23,12 +23,10 @@ use opentelemetry_sdk::{
 };
 
 use super::Service;
+use crate::trace::sampling;
 
 /// Longest wait at the end of the program for a collector that does not answer.
 pub(super) const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The variable of OpenTelemetry's specification that selects the sampler.
-const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 
 /// The exporter of a program.
 pub(super) struct Traces {
@@ -41,9 +39,9 @@ pub(super) struct Traces {
 impl Traces {
     /// `endpoint` is the collector's base address; the path of the signal is added as the specification says.
     pub(super) fn to(service: Service, endpoint: &str) -> Result<Self, ExporterBuildError> {
-        // Only with these, a span has its parent's decision. The others decide by the id of the trace, which a span has after its creation.
-        let by_parent = std::env::var(SAMPLER).map_or(true, |name| name.starts_with("parentbased_"));
-        Self::sampled_by(service, endpoint, by_parent.then(|| Config::default().sampler))
+        // A sampler that decides by the id of the trace is asked by the provider: a span has its id after its creation.
+        let sampler = Config::default().sampler;
+        Self::sampled_by(service, endpoint, sampling::follows_parents(&*sampler).then_some(sampler))
     }
 
     /// `None`: the provider's own sampler decides after the creation of a span.

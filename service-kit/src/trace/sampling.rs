@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 
 use opentelemetry::{
-    Context as TraceParent, TraceId,
-    trace::{SpanContext, SpanKind, TraceContextExt},
+    Context as TraceParent, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 use tracing::{Metadata, Span, Subscriber};
@@ -29,17 +29,29 @@ pub(super) fn below(parent: SpanContext, create: impl FnOnce() -> Span) -> Span 
     span
 }
 
+/// Whether the sampler decides as the parent's sender did, so that all spans of a trace have one decision.
+pub(crate) fn follows_parents(sampler: &dyn ShouldSample) -> bool {
+    let decides = |flags: TraceFlags| {
+        let parent = SpanContext::new(TraceId::from(1), SpanId::from(1), flags, true, TraceState::default());
+        is_sampled(sampler, Some(parent), "")
+    };
+    decides(TraceFlags::SAMPLED) && !decides(TraceFlags::NOT_SAMPLED)
+}
+
+fn is_sampled(sampler: &dyn ShouldSample, parent: Option<SpanContext>, name: &str) -> bool {
+    let trace = parent.as_ref().map_or_else(|| TraceId::from(rand::random::<u128>()), SpanContext::trace_id);
+    let parent = parent.map(|parent| TraceParent::new().with_remote_span_context(parent));
+    let result = sampler.should_sample(parent.as_ref(), trace, name, &SpanKind::Internal, &[], &[]);
+    result.decision == SamplingDecision::RecordAndSample
+}
+
 /// Enables the spans of sampled traces, and their events, for one layer. The tracer of that layer must sample every span.
 pub(crate) struct SampledFilter(pub Box<dyn ShouldSample>);
 
 impl SampledFilter {
     /// For the first span of a trace in this process. A ratio is of random numbers, since the trace has no id yet.
     fn begins(&self, name: &str) -> bool {
-        let parent = PARENT.with_borrow(Clone::clone);
-        let trace = parent.as_ref().map_or_else(|| TraceId::from(rand::random::<u128>()), SpanContext::trace_id);
-        let parent = parent.map(|parent| TraceParent::new().with_remote_span_context(parent));
-        let result = self.0.should_sample(parent.as_ref(), trace, name, &SpanKind::Internal, &[], &[]);
-        result.decision == SamplingDecision::RecordAndSample
+        is_sampled(&*self.0, PARENT.with_borrow(Clone::clone), name)
     }
 }
 
@@ -51,5 +63,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for SampledFilter {
         }
         // The context finds only the spans that this filter enabled.
         context.current_span().id().map_or_else(begins, |current| context.span(current).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::trace::Sampler;
+
+    use super::*;
+
+    #[test]
+    fn only_samplers_that_follow_parents_are_asked_before_a_span_exists() {
+        let by_parent = |root| follows_parents(&Sampler::ParentBased(Box::new(root)));
+        assert!(by_parent(Sampler::AlwaysOn) && by_parent(Sampler::AlwaysOff) && by_parent(Sampler::TraceIdRatioBased(0.01)));
+        for other in [Sampler::AlwaysOn, Sampler::AlwaysOff, Sampler::TraceIdRatioBased(0.01), Sampler::TraceIdRatioBased(1.0)] {
+            assert!(!follows_parents(&other), "{other:?}");
+        }
     }
 }
