@@ -1,7 +1,5 @@
 //! Silences and the comparison with a real Alertmanager.
 
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
 use local_parts::{Alertmanager, AlertmanagerOptions, StopSignal, free_ports};
 use serde_json::{Value, json};
@@ -76,15 +74,13 @@ pub async fn silences(alertmanager: &Alertmanager) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_silence_shows_in_alertmanager_within_a_second_and_a_silenced_end_is_edited_in() {
+async fn a_silence_is_in_alertmanager_once_the_press_is_answered_and_a_silenced_end_is_edited_in() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let (bot, alertmanager) = pair(&emulator, &folder, PEOPLE).await;
     alertmanager.post_alerts(&posted("DiskFull", "critical", None)).await.unwrap();
     let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
-    let pressed = Instant::now();
-    emulator.press(ADA, OPERATIONS, card.id, &button(&card, "sil:")).unwrap();
-    until("the silence is there", async || !silences(&alertmanager).await.is_empty()).await;
-    assert!(pressed.elapsed() < Duration::from_secs(1), "{:?}", pressed.elapsed());
+    let pressed = emulator.press(ADA, OPERATIONS, card.id, &button(&card, "sil:")).unwrap();
+    answer_to(&emulator, &pressed).await;
     let silence = silences(&alertmanager).await.remove(0);
     assert_eq!(silence["createdBy"], "ada");
     assert_eq!(silence["matchers"].as_array().unwrap().len(), 3, "the alert's full labels: {silence}");
