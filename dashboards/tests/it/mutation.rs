@@ -17,7 +17,7 @@ use dashboards::{
 /// Least share of changes that a unit test must notice, in percent.
 const SCORE_MIN: usize = 95;
 /// The short form tries one change in this many.
-const SAMPLE: usize = 12;
+const SAMPLE: u64 = 12;
 /// Changes that one run of promtool tries.
 const BATCH: usize = 20;
 
@@ -25,6 +25,12 @@ const BATCH: usize = 20;
 fn listed() -> BTreeMap<String, String> {
     let file = path("prometheus/survivors.yml");
     serde_yaml_ng::from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// By the name alone, so that a new rule does not change which changes of other rules are tried (FNV-1a).
+fn is_sampled(name: &str) -> bool {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 32).is_multiple_of(SAMPLE)
 }
 
 fn every_mutant() -> Vec<Mutant> {
@@ -117,7 +123,7 @@ fn unchanged_rules_pass_their_reduced_tests() {
 
 #[test]
 fn unit_tests_notice_a_sample_of_changes() {
-    let sample: Vec<_> = every_mutant().into_iter().step_by(SAMPLE).collect();
+    let sample: Vec<_> = every_mutant().into_iter().filter(|mutant| is_sampled(&mutant.name())).collect();
     assert!(sample.len() > 30, "only {} changes were tried", sample.len());
     let listed = listed();
     let found = survivors(&Suite::read(), &sample);
