@@ -5,6 +5,7 @@
 //! missing is skipped; a missing market or asset is a bug.
 
 mod lists;
+mod operator;
 
 use crate::book::Book;
 use crate::command::{AccountRights, Extras};
@@ -13,11 +14,11 @@ use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::limits::MarketLimits;
 use crate::market::{Asset, Market, MarketStatus};
-use crate::money::{Amount, Price, Quantity, Time, notional};
-use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
+use crate::money::{Amount, Price, Quantity, notional};
+use crate::order::{AccountId, AssetId, ClientId, Contingency, ExpiryReason, MarketId, Order, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::Slot;
-use crate::protection::{CancelScope, Protection};
+use crate::protection::Protection;
 use crate::state::{MarketEntry, State};
 
 use Bucket::{Free, Locked};
@@ -137,84 +138,6 @@ impl State {
             | Event::ExchangeLimitsSet(_)
             | Event::MarketPaused { .. }
             | Event::TimeSetBack(_) => self.operated(event),
-        }
-    }
-
-    /// Operator settings, their consequences, and reached stops: rare compared with orders and trades.
-    #[cold]
-    #[inline(never)]
-    fn operated(&mut self, event: &Event) {
-        match event {
-            Event::StopsReached { market, low, high } => {
-                book(&mut self.markets, *market, self.sequence).queue_reached(&mut self.orders, *low, *high);
-                self.note_work(*market);
-            }
-            Event::CancelAllBegun { scope: CancelScope::Account(account), through } => {
-                self.clearing_accounts.insert(*account, *through);
-            }
-            Event::CancelAllDone { scope: CancelScope::Account(account) } => _ = self.clearing_accounts.remove(account),
-            Event::CancelAllBegun { scope: CancelScope::Market(market), through } => self.set_clearing(*market, *through),
-            Event::CancelAllDone { scope: CancelScope::Market(market) } => self.set_clearing(*market, 0),
-            Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
-            Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
-            Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
-            Event::MarketLimitsSet { market, limits } => {
-                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
-                    entry.market.limits = *limits;
-                }
-            }
-            Event::ExchangeLimitsSet(limits) => self.limits = *limits,
-            Event::TimeSetBack(time) => self.set_time_back(*time),
-            Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
-            _ => {}
-        }
-    }
-
-    /// Excludes minutes after the new time from the average, and ends a pause that would end after it.
-    fn set_time_back(&mut self, time: Time) {
-        self.now = time;
-        for market in 0..self.markets.len() {
-            let entry = &mut self.markets[market];
-            entry.book.forget_minutes_after(time);
-            if entry.paused_until > time {
-                self.pauses.remove(&(entry.paused_until, entry.market.id));
-                entry.paused_until = time;
-                self.pauses.insert((time, entry.market.id));
-            }
-        }
-    }
-
-    fn protect(&mut self, market: MarketId, change: impl FnOnce(&mut Protection)) {
-        if let Some(entry) = self.markets.get_mut(usize::from(market)) {
-            change(&mut entry.market.protection);
-        }
-    }
-
-    fn set_status(&mut self, market: MarketId, status: MarketStatus, paused: Option<Time>) {
-        let Some(entry) = self.markets.get_mut(usize::from(market)) else { return };
-        self.pauses.remove(&(entry.paused_until, market));
-        entry.market.status = status;
-        entry.tripped = paused.is_some();
-        entry.paused_until = paused.unwrap_or(0);
-        if entry.paused_until > 0 {
-            self.pauses.insert((entry.paused_until, market));
-        }
-    }
-
-    fn set_clearing(&mut self, market: MarketId, through: OrderId) {
-        if let Some(entry) = self.markets.get_mut(usize::from(market)) {
-            entry.clearing = through;
-            self.note_work(market);
-        }
-    }
-
-    /// Updates whether the market has queued work.
-    pub(crate) fn note_work(&mut self, market: MarketId) {
-        let entry = &self.markets[usize::from(market)];
-        if entry.book.queued > 0 || entry.clearing > 0 {
-            self.busy_markets.insert(market);
-        } else {
-            self.busy_markets.remove(&market);
         }
     }
 
