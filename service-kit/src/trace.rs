@@ -10,12 +10,9 @@ pub(crate) mod measured;
 pub(crate) mod sampling;
 
 use axum::http::{HeaderMap, HeaderValue, header::HeaderName};
-use opentelemetry::{
-    Context,
-    trace::{SpanContext, TraceContextExt, TraceState},
-};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use tracing::{Dispatch, Span};
-use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
+use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::{
     Registry,
     registry::{LookupSpan, SpanRef},
@@ -40,7 +37,8 @@ pub fn continue_from(headers: &HeaderMap, create: impl FnOnce() -> Span) -> Span
 pub fn continue_from_text(traceparent: &str, create: impl FnOnce() -> Span) -> Span {
     let Some(remote) = TraceContext::parse(traceparent) else { return create() };
     let parent = SpanContext::new(remote.trace_id, remote.span_id, remote.flags, true, TraceState::default());
-    let span = sampling::below(parent.clone(), create);
+    let span = sampling::below(parent, create);
+    // The ids of a span that is not exported.
     span.with_subscriber(|(id, dispatch)| {
         if let Some(registry) = dispatch.downcast_ref::<Registry>()
             && let Some(span) = registry.span(id)
@@ -48,8 +46,6 @@ pub fn continue_from_text(traceparent: &str, create: impl FnOnce() -> Span) -> S
             span.extensions_mut().replace(remote.child());
         }
     });
-    // Fails if the span is not exported; then the ids set above are used.
-    let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     span
 }
 

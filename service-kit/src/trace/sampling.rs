@@ -11,6 +11,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 use tracing::{Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     layer::{Context, Filter},
     registry::LookupSpan,
@@ -21,11 +22,13 @@ thread_local! {
     static PARENT: RefCell<Option<SpanContext>> = const { RefCell::new(None) };
 }
 
-/// Creates a span whose parent is `parent`. Its parent must also be set afterwards: this only decides whether it is exported.
+/// Creates a span whose parent is `parent`.
 pub(super) fn below(parent: SpanContext, create: impl FnOnce() -> Span) -> Span {
-    PARENT.set(Some(parent));
+    PARENT.set(Some(parent.clone()));
     let span = create();
     PARENT.set(None);
+    // Fails if the span is not exported.
+    let _ = span.set_parent(TraceParent::new().with_remote_span_context(parent));
     span
 }
 
